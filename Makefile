@@ -1,0 +1,22 @@
+# `make check` is what CI runs.
+.PHONY: check format lint types test slow
+
+check: lint types test
+
+format:
+	ruff format .
+	ruff check --fix .
+
+lint:
+	ruff format --check .
+	ruff check .
+
+types:
+	pyright --pythonpath "$$(command -v python)"
+
+test:
+	python -m pytest -n 2
+
+# Full products and learning runs; see docs/tests.md.
+slow:
+	python -m pytest -m slow

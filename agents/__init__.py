@@ -1,0 +1,28 @@
+"""Agents: algorithms with swappable memories, and the run loop where all meets."""
+
+from agents.base import Agent, Extras, Inputs
+from agents.config import build
+from agents.convert import ConfigError
+from agents.evaluate import play_episodes, score, verdict
+from agents.ppo import PPO
+from agents.registry import make, names, register
+from agents.run import run
+from envs._siblings import check_siblings
+
+__all__ = [
+    "PPO",
+    "Agent",
+    "ConfigError",
+    "Extras",
+    "Inputs",
+    "build",
+    "make",
+    "names",
+    "play_episodes",
+    "register",
+    "run",
+    "score",
+    "verdict",
+]
+
+check_siblings(__file__, ("envs", "memory_models"))

@@ -1,0 +1,184 @@
+"""The agent contract: what the run loop, evaluation and users may rely on."""
+
+import abc
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from agents.distributions import PolicySpec
+from envs.base import Environment
+from envs.vector import VectorEnv
+from memory_models.registry import Builder
+
+Params = Any
+"""All that acting needs: network weights and, where used, normaliser statistics."""
+MemoryState = Any
+"""State of the memory of a batch of streams, every leaf `[batch, ...]`."""
+
+
+class Inputs(NamedTuple):
+    """What a policy sees at one step of a batch of streams (or `[time, batch]`).
+
+    Attributes:
+        observation: pytree `[batch, ...]` of the environment's observation space.
+        start: `[batch]`, true where the observation is the first of an episode.
+        previous_action: the action that led here, None unless configured. Its value
+            is ignored where `start` holds.
+        previous_reward: the reward that led here, None unless configured.
+        action_mask: the actions allowed now, None for tasks without masks.
+    """
+
+    observation: Any
+    start: Bool[Array, "..."]
+    previous_action: Array | None = None
+    previous_reward: Float[Array, "..."] | None = None
+    action_mask: Bool[Array, "..."] | None = None
+
+
+class Extras(NamedTuple):
+    """What acting knows beside the action.
+
+    Attributes:
+        raw_action: the action before it was fitted into a Box; log-probabilities are
+            of this one. Equal to the action in discrete spaces.
+        log_prob: `[batch]`, of `raw_action`.
+        value: `[batch]`, the critic's estimate.
+    """
+
+    raw_action: Array
+    log_prob: Float[Array, "..."]
+    value: Float[Array, "..."]
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent(abc.ABC):
+    """An algorithm bound to a task and a memory; the fields are its settings.
+
+    Attributes:
+        env: the task.
+        memory: builder of the memory model, called inside `init`.
+        num_envs: parallel streams.
+        previous_action: whether the previous action is an input; None follows the
+            task's card.
+        previous_reward: whether the previous reward is an input.
+        raw_keys: observation keys that also reach the memory as they are.
+    """
+
+    env: Environment
+    memory: Builder
+    num_envs: int = 64
+    previous_action: bool | None = None
+    previous_reward: bool = False
+    raw_keys: tuple[str, ...] = ()
+
+    # The contract ---------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def steps_per_update(self) -> int:
+        """Environment steps, over all streams, that one `update` takes."""
+
+    @abc.abstractmethod
+    def build_network(self, key: PRNGKeyArray) -> Any:
+        """A network (an Equinox module) with weights of its own."""
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> Any:
+        """Everything that evolves in a run, as one pytree with a field `params`."""
+
+    @abc.abstractmethod
+    def update(self, state: Any) -> tuple[Any, dict[str, Array]]:
+        """Collect and learn once; a pure function of the state."""
+
+    @abc.abstractmethod
+    def act(
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        inputs: Inputs,
+        *,
+        key: PRNGKeyArray,
+        exploration: float | Array | None = None,
+    ) -> tuple[Array, MemoryState, Any]:
+        """Choose actions for a batch of streams: the same function everywhere.
+
+        Args:
+            params: from the agent's state.
+            memory_state: leaves `[batch, ...]`.
+            inputs: what each stream sees now.
+            key: source of sampling.
+            exploration: None for the policy itself, 0.0 for its greedy version.
+
+        Returns:
+            Actions `[batch, ...]`, the new memory state, and extras.
+        """
+
+    # Shared by all agents -------------------------------------------------------
+
+    @functools.cached_property
+    def vector_env(self) -> VectorEnv:
+        """The task, `num_envs` times."""
+        masked = self.env.action_mask is not None
+        return VectorEnv(self.env, self.num_envs, action_mask=masked)
+
+    @property
+    def sees_previous_action(self) -> bool:
+        """Whether the previous action is an input."""
+        if self.previous_action is None:
+            return self.env.card.needs_previous_action
+        return self.previous_action
+
+    @functools.cached_property
+    def info_keys(self) -> frozenset[str]:
+        """Keys of the task's info."""
+
+        def first_info(key: PRNGKeyArray) -> Any:
+            state = self.env.reset(key)[1]
+            return self.env.step(key, state, self._null_actions(1)[0])[5]
+
+        return frozenset(jax.eval_shape(first_info, jax.random.key(0)))
+
+    @functools.cached_property
+    def _static(self) -> Any:
+        """The part of the network that is not arrays, found without computing."""
+        shapes = eqx.filter_eval_shape(self.build_network, jax.random.key(0))
+        return eqx.partition(shapes, _is_shape)[1]
+
+    def check(self) -> None:
+        """Raise ValueError, in one sentence, if this combination cannot be built."""
+        _ = self._static
+
+    def network(self, params: Params) -> Any:
+        """The network with the given arrays."""
+        return eqx.combine(params, self._static)
+
+    def initial_memory(self, params: Params, batch: int) -> MemoryState:
+        """Memory states of `batch` streams about to start."""
+        return self.network(params).initial_state(batch)
+
+    def first_inputs(
+        self, observation: Any, action_mask: Array | None, batch: int
+    ) -> Inputs:
+        """Inputs of `batch` streams at the first observation of their episodes."""
+        dtype = jax.dtypes.canonicalize_dtype(float)
+        return Inputs(
+            observation=observation,
+            start=jnp.ones(batch, bool),
+            previous_action=(
+                self._null_actions(batch) if self.sees_previous_action else None
+            ),
+            previous_reward=jnp.zeros(batch, dtype) if self.previous_reward else None,
+            action_mask=action_mask,
+        )
+
+    def _null_actions(self, batch: int) -> Array:
+        return PolicySpec(self.env.action_space).null_action(batch)
+
+
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)

@@ -1,0 +1,222 @@
+"""From a configuration to objects, with every mistake told in one sentence.
+
+`build` turns the composed configuration into a task, a memory builder and an agent.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import envs
+from agents import registry as agents_registry
+from agents.convert import ConfigError, convert, convert_all, nearest
+from envs import registry as envs_registry
+from memory_models import registry as memory_registry
+
+CONFIG_DIRECTORY = Path(__file__).resolve().parent.parent / "configs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a configuration describes, built.
+
+    Attributes:
+        config: the resolved configuration, plain Python.
+        env_name, memory_name, agent_name: names as chosen on the command line.
+        env: the task.
+        agent: the agent, holding task and memory builder.
+        num_updates: updates that total_steps amounts to, rounded up.
+    """
+
+    config: dict[str, Any]
+    env_name: str
+    memory_name: str
+    agent_name: str
+    env: envs.Environment
+    agent: Any
+    num_updates: int
+
+
+def build(config: Mapping[str, Any]) -> Plan:
+    """Build task, memory and agent from a composed configuration.
+
+    Raises:
+        ConfigError: anything wrong, in one sentence.
+    """
+    settings = dict(config)
+    for name, annotation in _TOP_LEVEL.items():
+        settings[name] = convert(settings.get(name), annotation, name)
+    for name in ("seed", "log_interval"):
+        if settings[name] < (0 if name == "seed" else 1):
+            raise ConfigError(f"{name}={settings[name]} is too small.")
+    for name in ("num_seeds", "total_steps"):
+        if settings[name] < 1:
+            raise ConfigError(f"{name}={settings[name]} must be at least 1.")
+    settings["evaluation"] = convert_all(
+        settings["evaluation"], _EVALUATION, "evaluation"
+    )
+    if settings["evaluation"]["episodes"] < 1:
+        raise ConfigError("evaluation.episodes must be at least 1.")
+    if settings["evaluation"]["exploration"] not in (None, 0.0):
+        raise ConfigError(
+            f"evaluation.exploration={settings['evaluation']['exploration']} must be "
+            "0.0 (greedy) or null (the policy itself)."
+        )
+    env = build_env(settings["env"])
+    memory, raw_keys = build_memory(settings["memory"])
+    agent = build_agent(settings["agent"], env, memory, raw_keys)
+    return Plan(
+        config=settings,
+        env_name=_env_name(settings["env"]),
+        memory_name=str(settings["memory"]["name"]),
+        agent_name=str(settings["agent"]["name"]),
+        env=env,
+        agent=agent,
+        num_updates=-(-settings["total_steps"] // agent.steps_per_update),
+    )
+
+
+_TOP_LEVEL: dict[str, Any] = {
+    "seed": int,
+    "num_seeds": int,
+    "total_steps": int,
+    "device": Literal["auto", "cpu", "gpu", "tpu"],
+    "log_interval": int,
+    "run_directory": str,
+}
+_EVALUATION: dict[str, Any] = {
+    "interval": int | None,
+    "episodes": int,
+    "exploration": float | None,
+    "step_limit": int,
+}
+
+
+def build_env(config: Mapping[str, Any]) -> envs.Environment:
+    """The task of an `env` group."""
+    given = dict(config)
+    if "target" in given:
+        target = _load(given.pop("target"), "env.target", envs.Environment)
+        given = dict(given.pop("args", None) or {})
+        defaults, prefix = {}, "env.args"
+    else:
+        id = given.pop("id")
+        try:
+            entry = envs_registry.lookup(id)
+        except KeyError as error:
+            raise ConfigError(str(error.args[0])) from None
+        target, defaults, prefix = entry.target, entry.defaults, "env"
+    annotations = {
+        name: _field_type(target, field)
+        for name, field in envs_registry.parameters(target).items()
+    }
+    arguments = {**defaults, **convert_all(given, annotations, prefix)}
+    return _construct(target, arguments, prefix)
+
+
+def build_memory(
+    config: Mapping[str, Any],
+) -> tuple[memory_registry.Builder, tuple[str, ...]]:
+    """The memory builder of a `memory` group, and the keys it wants raw."""
+    given = dict(config)
+    name = given.pop("name")
+    raw_keys = convert(given.pop("raw_keys", ()), tuple[str, ...], "memory.raw_keys")
+    output_size = convert(given.pop("output_size"), int, "memory.output_size")
+    prefix = "memory"
+    if "target" in given:
+        target = _load(given.pop("target"), "memory.target", None)
+        given, prefix = dict(given.pop("args", None) or {}), "memory.args"
+    else:
+        try:
+            target = memory_registry.lookup(name)
+        except KeyError as error:
+            raise ConfigError(str(error.args[0])) from None
+    hints = _hints(target)
+    options = memory_registry.options_of(target)
+    annotations = {name: hints.get(name, Any) for name in options}
+    arguments = convert_all(given, annotations, prefix)
+    if output_size < 1:
+        raise ConfigError(f"memory.output_size={output_size} must be at least 1.")
+    build = memory_registry.builder_of(
+        target, name, output_size=output_size, **arguments
+    )
+    return build, raw_keys
+
+
+def build_agent(
+    config: Mapping[str, Any],
+    env: envs.Environment,
+    memory: memory_registry.Builder,
+    raw_keys: tuple[str, ...],
+) -> Any:
+    """The agent of an `agent` group, with its network's structure checked."""
+    given = dict(config)
+    name = given.pop("name")
+    try:
+        target = agents_registry.lookup(name)
+    except KeyError as error:
+        raise ConfigError(str(error.args[0])) from None
+    annotations = {
+        field.name: _field_type(target, field)
+        for field in dataclasses.fields(target)
+        if field.name not in ("env", "memory", "raw_keys")
+    }
+    arguments = convert_all(given, annotations, "agent")
+    arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}
+    agent = _construct(target, arguments, "agent")
+    try:
+        agent.check()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return agent
+
+
+def _construct(target: Any, arguments: dict[str, Any], prefix: str) -> Any:
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{prefix}: {error}") from error
+
+
+def _load(path: Any, name: str, base: type | None) -> Any:
+    """The object that 'module:attribute' names."""
+    if not isinstance(path, str) or path.count(":") != 1:
+        raise ConfigError(
+            f"{name}={path!r} must look like 'my_package.my_module:MyClass'."
+        )
+    module_name, attribute = path.split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"{name}={path!r} cannot be imported: {error}.") from error
+    if not hasattr(module, attribute):
+        raise ConfigError(
+            f"{name}={path!r}: module {module_name!r} has no {attribute!r}."
+            + nearest(attribute, [n for n in vars(module) if not n.startswith("_")])
+        )
+    target = getattr(module, attribute)
+    if base is not None and not (inspect.isclass(target) and issubclass(target, base)):
+        raise ConfigError(
+            f"{name}={path!r} is not a subclass of envs.{base.__name__}; see "
+            "docs/adding_an_environment.md."
+        )
+    return target
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    return typing.get_type_hints(function)
+
+
+def _field_type(target: type, field: dataclasses.Field) -> Any:
+    return typing.get_type_hints(target).get(field.name, Any)
+
+
+def _env_name(config: Mapping[str, Any]) -> str:
+    if "target" in config:
+        return envs.config_name(str(config["target"]).split(":")[-1])
+    return envs.config_name(config["id"])

@@ -1,0 +1,200 @@
+"""Evaluation: every stream plays exactly one episode, and all of them count.
+
+Counting the first episodes to finish would favour short ones. The verdict compares the
+mean return with the task's card: what can be had without memory, and with any.
+"""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+
+from agents.base import Agent, Inputs, Params
+from envs.base import Card
+
+MINIMUM_EPISODES = 200
+"""Fewest evaluation episodes on which a verdict is given."""
+
+MARGIN = 0.1
+"""Share of (recall - memoryless) by which the lower bound must beat memoryless."""
+
+_Z95 = 1.959964
+
+
+class Episodes(NamedTuple):
+    """One episode per stream, `[episodes]` each.
+
+    Attributes:
+        episode_return: undiscounted sum of rewards.
+        episode_length: number of steps.
+        success: the task's own `info["success"]` at the last step; None without one.
+        finished: whether the episode ended before the step limit.
+    """
+
+    episode_return: Float[Array, " episodes"]
+    episode_length: Int[Array, " episodes"]
+    success: Bool[Array, " episodes"] | None
+    finished: Bool[Array, " episodes"]
+
+
+def play_episodes(
+    agent: Agent,
+    params: Params,
+    *,
+    key: PRNGKeyArray,
+    episodes: int,
+    exploration: float | None,
+    step_limit: int,
+) -> Episodes:
+    """Let `episodes` streams play one episode each, under jit or outside.
+
+    Args:
+        agent: the agent, of which only `act` and its inputs are used.
+        params: what it acts with.
+        key: disjoint from the training keys (`evaluation_key`).
+        episodes: number of streams.
+        exploration: passed to `act`: None for the policy itself, 0.0 for greedy.
+        step_limit: steps after which episodes are given up as unfinished.
+    """
+    env = agent.env
+    index = jnp.arange(episodes, dtype=jnp.int32)
+    reset_key, run_key = jax.random.split(key)
+
+    def row_keys(key: PRNGKeyArray) -> Key[Array, " episodes"]:
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+
+    observation, env_state = jax.vmap(env.reset)(row_keys(reset_key))
+    inputs = agent.first_inputs(observation, mask_of(env, env_state), episodes)
+
+    reward_dtype = jax.dtypes.canonicalize_dtype(float)
+
+    def step(carry: Any) -> Any:
+        time, env_state, inputs, memory_state, result = carry
+        act_key, env_key = jax.random.split(jax.random.fold_in(run_key, time))
+        action, memory_state, _ = agent.act(
+            params, memory_state, inputs, key=act_key, exploration=exploration
+        )
+        observation, env_state, reward, terminated, truncated, info = jax.vmap(
+            env.step
+        )(row_keys(env_key), env_state, action)
+        playing = ~result.finished
+        success = result.success
+        if success is not None:
+            success = jnp.where(playing, info["success"], success)
+        result = Episodes(
+            episode_return=result.episode_return
+            + jnp.where(playing, reward, 0).astype(reward_dtype),
+            episode_length=result.episode_length + playing.astype(jnp.int32),
+            success=success,
+            finished=result.finished | terminated | truncated,
+        )
+        inputs = Inputs(
+            observation=observation,
+            start=jnp.zeros_like(terminated),
+            previous_action=None if inputs.previous_action is None else action,
+            previous_reward=None
+            if inputs.previous_reward is None
+            else reward.astype(reward_dtype),
+            action_mask=mask_of(env, env_state),
+        )
+        return time + 1, env_state, inputs, memory_state, result
+
+    def unfinished(carry: Any) -> Bool[Array, ""]:
+        return (carry[0] < step_limit) & ~carry[-1].finished.all()
+
+    has_success = "success" in agent.info_keys
+    initial = Episodes(
+        episode_return=jnp.zeros(episodes, reward_dtype),
+        episode_length=jnp.zeros(episodes, jnp.int32),
+        success=jnp.zeros(episodes, bool) if has_success else None,
+        finished=jnp.zeros(episodes, bool),
+    )
+    memory_state = agent.initial_memory(params, episodes)
+    time = jnp.zeros((), jnp.int32)
+    carry = (time, env_state, inputs, memory_state, initial)
+    return jax.lax.while_loop(unfinished, step, carry)[-1]
+
+
+def mask_of(env: Any, env_state: Any) -> Bool[Array, "batch actions"] | None:
+    """Action masks of a batch of states, None for tasks without."""
+    if env.action_mask is None:
+        return None
+    return jax.vmap(env.action_mask)(env_state)
+
+
+def evaluation_key(seed_key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of a seed's evaluations; training never folds in this number."""
+    return jax.random.fold_in(seed_key, 0x7FFF_FFFF)
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Mean return with its 95 % interval (normal approximation over episodes)."""
+
+    mean: float
+    lower: float
+    upper: float
+    episodes: int
+    length: float
+    success: float | None
+    unfinished: int
+
+
+def score(result: Episodes) -> Score:
+    """Summarise episodes of one seed."""
+    returns = np.asarray(result.episode_return, np.float64)
+    count = len(returns)
+    spread = returns.std(ddof=1) if count > 1 else math.inf
+    half = _Z95 * spread / math.sqrt(count)
+    success = None if result.success is None else float(np.mean(result.success))
+    return Score(
+        mean=float(returns.mean()),
+        lower=float(returns.mean() - half),
+        upper=float(returns.mean() + half),
+        episodes=count,
+        length=float(np.mean(result.episode_length)),
+        success=success,
+        unfinished=int((~np.asarray(result.finished)).sum()),
+    )
+
+
+def verdict(result: Score, card: Card) -> str:
+    """'memory used', 'memory not shown', or 'no verdict (reason)'.
+
+    Memory counts as used when the lower bound exceeds the memoryless return by a tenth
+    of the distance from there to recall. No trained policy enters the comparison.
+    """
+    memoryless, recall = card.memoryless.value, card.recall.value
+    if result.episodes < MINIMUM_EPISODES:
+        return (
+            f"no verdict ({result.episodes} evaluation episodes are fewer than the "
+            f"{MINIMUM_EPISODES} that one needs)"
+        )
+    if memoryless is None:
+        return f"no verdict (memoryless return unknown: {card.memoryless.note})"
+    if recall is None:
+        return f"no verdict (recall return unknown: {card.recall.note})"
+    if recall - memoryless <= 1e-6:
+        return "no verdict (memory cannot help here: memoryless equals recall)"
+    threshold = memoryless + MARGIN * (recall - memoryless)
+    return "memory used" if result.lower > threshold else "memory not shown"
+
+
+def describe(result: Score, card: Card) -> str:
+    """The closing line of a run: return, the card's returns, verdict."""
+
+    def show(value: float | None) -> str:
+        return "unknown" if value is None else f"{value:.2f}"
+
+    line = (
+        f"return {result.mean:.2f} (floor {show(card.floor.value)}, "
+        f"memoryless {show(card.memoryless.value)}, "
+        f"recall {show(card.recall.value)}): {verdict(result, card)}"
+    )
+    if result.unfinished:
+        line += f"; {result.unfinished} episodes hit the step limit unfinished"
+    return line

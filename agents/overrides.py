@@ -1,0 +1,143 @@
+"""The command line, checked before anything starts.
+
+Hydra composes the configuration; this module only reads the same overrides first, so
+that a typo becomes one sentence with the nearest valid name.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from agents.config import CONFIG_DIRECTORY
+from agents.convert import ConfigError, nearest
+
+GROUPS = ("env", "memory", "agent", "experiment")
+OPEN_KEYS = ("env.args.", "memory.args.")
+"""Keys under which anything may be set: the parameters of a user's own class."""
+
+_MAXIMUM_JOBS_CHECKED = 256
+
+
+def group_options(group: str) -> list[str]:
+    """Names that a group can be set to."""
+    return sorted(path.stem for path in (CONFIG_DIRECTORY / group).glob("*.yaml"))
+
+
+def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Check command-line arguments; return the configuration of every job.
+
+    Args:
+        arguments: the words after `train.py`. Words that start with '-' are left to
+            Hydra, and so are its own settings (`hydra.`, `hydra/`).
+
+    Raises:
+        ConfigError: the first mistake found, in one sentence.
+    """
+    parser = OverridesParser.create()
+    choices: list[list[str]] = []
+    for word in arguments:
+        if word.startswith("-") or word.lstrip("+~").startswith("hydra"):
+            continue
+        if "=" not in word and not word.startswith("~"):
+            raise ConfigError(
+                f"{word!r} is not a setting: write name=value, for example "
+                "env=tmaze or seed=1."
+            )
+        try:
+            override = parser.parse_override(word)
+        except HydraException:
+            raise ConfigError(
+                f"{word!r} cannot be read: write name=value and quote values with "
+                "spaces or commas."
+            ) from None
+        choices.append(_texts(override, word))
+    jobs = itertools.islice(itertools.product(*choices), _MAXIMUM_JOBS_CHECKED)
+    return [compose_config(job) for job in jobs]
+
+
+def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose the configuration for overrides `name=value`, as Hydra does.
+
+    Raises:
+        ConfigError: an unknown group option or key.
+    """
+    groups, settings = [], []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        name = key.lstrip("+")
+        if name in GROUPS:
+            options = group_options(name)
+            if value not in options:
+                raise ConfigError(
+                    f"there is no {name} {value!r}.{nearest(value, options)}"
+                )
+            groups.append(f"{name}={value}")
+        else:
+            settings.append((name, value))
+    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+        chosen = compose("config", overrides=groups)
+        known = _keys(OmegaConf.to_container(chosen, resolve=False))
+        words = list(groups)
+        for name, value in settings:
+            if not name.startswith(OPEN_KEYS):
+                if name not in known:
+                    raise ConfigError(
+                        f"there is no setting {name!r} here.{nearest(name, known)}"
+                    )
+                words.append(f"{name}={value}")
+            elif (group := name.split(".")[0]) + ".args" not in known:
+                raise ConfigError(
+                    f"{name}={value} needs {group}=custom: only a class of your own "
+                    "has open args."
+                )
+            else:
+                words.append(f"++{name}={value}")
+        try:
+            config = compose("config", overrides=words)
+        except HydraException as error:
+            raise ConfigError(str(error).splitlines()[0]) from None
+    return plain(config)
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A composed configuration as plain Python values, without Hydra's own part."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    container.pop("hydra", None)
+    return {str(key): value for key, value in container.items()}
+
+
+def for_hydra(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra wants them: open keys may be added."""
+    return [f"++{a}" if a.startswith(OPEN_KEYS) else a for a in arguments]
+
+
+def _texts(override: Override, word: str) -> list[str]:
+    """`name=value` for every value that one override sweeps over."""
+    if override.is_delete() or (override.is_add() and not override.is_force_add()):
+        raise ConfigError(
+            f"{word!r} adds or deletes a setting, but all settings exist already; "
+            "write name=value."
+        )
+    name = override.key_or_group
+    if override.is_sweep_override():
+        values = list(override.sweep_string_iterator())
+    else:
+        values = [override.get_value_element_as_str()]
+    return [f"{name}={value}" for value in values]
+
+
+def _keys(tree: Any, prefix: str = "") -> list[str]:
+    """All dotted keys of a nested mapping."""
+    keys = []
+    for name, value in tree.items():
+        keys.append(f"{prefix}{name}")
+        if isinstance(value, dict):
+            keys += _keys(value, f"{prefix}{name}.")
+    return keys

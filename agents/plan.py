@@ -1,0 +1,103 @@
+"""The plan: what a run is about to do, told before it starts."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from agents.config import Plan
+from envs.base import Card, Return
+from memory_models import state_bytes
+
+
+def describe_plan(plan: Plan) -> str:
+    """Task and what it demands, model and its size, device, exact steps, a warning."""
+    env, agent, card = plan.env, plan.agent, plan.env.card
+    network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
+    memory = network.actor.memory
+    total, of_memory = _count(network), _count(memory)
+    parameters = ", ".join(
+        f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
+    )
+    copies = " (one each for actor and critic)" if agent.separate_memories else ""
+    per_update = agent.steps_per_update
+    device, devices = jax.devices()[0], len(jax.devices())
+    lines = [
+        f"task    {plan.env_name} ({parameters})",
+        f"        {_demand(card)}",
+        f"        {_returns(card)}",
+        f"memory  {plan.memory_name}: {of_memory:,} of {total:,} parameters, "
+        f"{state_bytes(memory):,} bytes of state per stream{copies}; "
+        f"{_context(memory.card.context)}",
+        f"agent   {plan.agent_name}: {agent.num_envs} environments x "
+        f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
+        f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
+        f"device  {device.device_kind} ({device.platform}), {devices} in all",
+        f"steps   {plan.num_updates:,} updates x {per_update:,} = "
+        f"{plan.num_updates * per_update:,} per seed"
+        f" ({plan.config['total_steps']:,} asked for), "
+        f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
+    ]
+    note = warning(card, memory.card, plan.memory_name, agent.gradient_steps_back)
+    if note:
+        lines.append(f"note    {note}")
+    return "\n".join(lines)
+
+
+def warning(
+    card: Card, memory_card: Any, memory_name: str, gradient_steps: int
+) -> str | None:
+    """One line if the cue lies further back than the memory or the gradient reaches.
+
+    Args:
+        card: the task's.
+        memory_card: the model's.
+        memory_name: as chosen on the command line.
+        gradient_steps: length of the sequences that gradients flow over.
+    """
+    horizon = card.horizon[1]
+    parts = []
+    if memory_card.context is not None and memory_card.context < horizon:
+        setting = memory_card.context_option
+        remedy = f"raise memory.{setting}" if setting else "choose another memory"
+        parts.append(
+            f"memory={memory_name} reaches {memory_card.context} steps back ({remedy})"
+        )
+    if gradient_steps - 1 < horizon:
+        parts.append(
+            f"gradients reach {gradient_steps - 1} steps back (raise "
+            "agent.sequence_length and agent.rollout_length)"
+        )
+    if not parts:
+        return None
+    return f"the cue can lie {horizon} steps back, but {' and '.join(parts)}."
+
+
+def _count(shapes: Any) -> int:
+    leaves = jax.tree.leaves(shapes)
+    return sum(x.size for x in leaves if isinstance(x, jax.ShapeDtypeStruct))
+
+
+def _demand(card: Card) -> str:
+    if card.memory == "none":
+        return "demands no memory"
+    low, high = card.horizon
+    steps = f"{high}" if low == high else f"{low} to {high}"
+    return f"demands {card.memory} memory over {steps} steps"
+
+
+def _returns(card: Card) -> str:
+    def show(name: str) -> str:
+        known: Return = getattr(card, name)
+        if known.value is None:
+            return f"{name} unknown"
+        return f"{name} {known.value:.2f} ({known.how})"
+
+    return ", ".join(show(name) for name in ("floor", "memoryless", "recall", "oracle"))
+
+
+def _context(context: int | None) -> str:
+    if context is None:
+        return "reaches back without limit"
+    return f"reaches {context} steps back"

@@ -1,0 +1,400 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with any memory.
+
+One update is one compiled program: rollout, advantages, epochs of minibatches of
+sequences, optimiser. It differs from common implementations in what it guarantees:
+before the first minibatch the learner recomputes exactly the policy that acted (same
+memory state entering each sequence, same resets), and an episode cut off by a time
+limit is valued at its final observation with the memory from before the reset.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.distributions import PolicySpec, Squash
+from agents.encoder import Encoder
+from agents.networks import ActorCritic, build_actor_critic, memory_norm
+from agents.returns import explained_variance, generalized_advantage
+from agents.rollout import (
+    Rollout,
+    Streams,
+    Transition,
+    as_sequences,
+    collect,
+)
+from agents.settings import check_divides, check_ranges
+
+
+class PPOState(NamedTuple):
+    """Everything that evolves in a run.
+
+    Attributes:
+        params: arrays of the network.
+        optimizer_state: Optax's.
+        streams: environments, inputs and memory states, `[batch, ...]`.
+        key: the run's key; updates fold their number into it.
+        updates: updates made so far.
+    """
+
+    params: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+class Batch(NamedTuple):
+    """Sequences to learn from, `[sequence_length, sequences, ...]`."""
+
+    transitions: Transition
+    advantage: Float[Array, "time sequences"]
+    target: Float[Array, "time sequences"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO(Agent):
+    """PPO on one task with one memory; fields are settings, beside those of `Agent`.
+
+    Attributes:
+        rollout_length: steps per stream and update.
+        sequence_length: steps over which gradients flow; divides rollout_length. None
+            is the whole rollout.
+        num_epochs: passes over a rollout.
+        num_minibatches: minibatches per pass; divides the number of sequences,
+            `num_envs * rollout_length / sequence_length`.
+        learning_rate: of Adam.
+        anneal_updates: updates over which the learning rate falls linearly to 0; None
+            keeps it constant.
+        gamma: discount per step.
+        gae_lambda: of generalised advantage estimation.
+        clip_ratio: bound on the change of the probability ratio.
+        clip_value: bound on the change of values per rollout; None for no bound.
+        entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the value loss.
+        max_gradient_norm: global norm to which gradients are clipped.
+        normalize_advantage: whether each minibatch's advantages are standardised.
+        separate_memories: whether actor and critic get encoder and memory each.
+        encoder_size: features per observation key.
+        head_size: hidden units of each head; 0 for linear heads.
+        squash: how Box actions are fitted into their bounds.
+        initial_log_std: of the Gaussian policy over Box actions.
+    """
+
+    rollout_length: int = 128
+    sequence_length: int | None = None
+    num_epochs: int = 4
+    num_minibatches: int = 8
+    learning_rate: float = 5e-4
+    anneal_updates: int | None = None
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_ratio: float = 0.2
+    clip_value: float | None = None
+    entropy_coefficient: float = 0.01
+    value_coefficient: float = 0.5
+    max_gradient_norm: float = 0.5
+    normalize_advantage: bool = False
+    separate_memories: bool = False
+    encoder_size: int = 64
+    head_size: int = 0
+    squash: Squash = "clip"
+    initial_log_std: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_divides(
+            "sequence_length",
+            self._sequence_length,
+            self.rollout_length,
+            f"agent.rollout_length={self.rollout_length}, so the rollout cannot be cut "
+            "into whole sequences",
+        )
+        check_divides(
+            "num_minibatches",
+            self.num_minibatches,
+            self._sequences,
+            f"the {self._sequences} sequences of a rollout ({self.num_envs} "
+            f"environments x {self._sequences // self.num_envs} sequences each)",
+        )
+
+    # Sizes ----------------------------------------------------------------------
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps, over all streams, per update."""
+        return self.num_envs * self.rollout_length
+
+    @property
+    def gradient_steps_back(self) -> int:
+        """Steps over which gradients flow."""
+        return self._sequence_length
+
+    @property
+    def _sequence_length(self) -> int:
+        return self.sequence_length or self.rollout_length
+
+    @property
+    def _sequences(self) -> int:
+        return self.steps_per_update // self._sequence_length
+
+    @functools.cached_property
+    def policy(self) -> PolicySpec:
+        """How head outputs become actions."""
+        return PolicySpec(self.env.action_space, self.squash)
+
+    # Network --------------------------------------------------------------------
+
+    def build_network(self, key: PRNGKeyArray) -> ActorCritic:
+        """A network with weights of its own."""
+        return build_actor_critic(
+            lambda key: Encoder(
+                self.env.observation_space,
+                self.policy,
+                size=self.encoder_size,
+                raw_keys=self.raw_keys,
+                previous_action=self.sees_previous_action,
+                previous_reward=self.previous_reward,
+                key=key,
+            ),
+            self.memory,
+            self.policy,
+            separate_memories=self.separate_memories,
+            head_size=self.head_size,
+            initial_log_std=self.initial_log_std,
+            key=key,
+        )
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipped gradients."""
+        rate: Any = self.learning_rate
+        if self.anneal_updates is not None:
+            steps = self.anneal_updates * self.num_epochs * self.num_minibatches
+            rate = optax.linear_schedule(self.learning_rate, 0.0, steps)
+        return optax.chain(
+            optax.clip_by_global_norm(self.max_gradient_norm),
+            optax.adam(rate, eps=1e-5),
+        )
+
+    # The agent contract ---------------------------------------------------------
+
+    def init(self, key: PRNGKeyArray) -> PPOState:
+        """A state before any experience."""
+        network_key, env_key, run_key = jax.random.split(key, 3)
+        network = self.build_network(network_key)
+        params = eqx.filter(network, eqx.is_array)
+        observation, env_state = self.vector_env.reset(env_key)
+        mask = self.vector_env.mask(env_state)
+        inputs = self.first_inputs(observation, mask, self.num_envs)
+        return PPOState(
+            params=params,
+            optimizer_state=self.optimizer.init(
+                eqx.filter(params, eqx.is_inexact_array)
+            ),
+            streams=Streams(env_state, inputs, network.initial_state(self.num_envs)),
+            key=run_key,
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def act(
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        inputs: Inputs,
+        *,
+        key: PRNGKeyArray,
+        exploration: float | Array | None = None,
+    ) -> tuple[Array, MemoryState, Extras]:
+        """Choose actions; exploration None samples, 0.0 takes the mode.
+
+        Raises:
+            ValueError: any other exploration, which a stochastic policy does not have.
+        """
+        if exploration is not None and exploration != 0.0:
+            raise ValueError(
+                f"PPO acts with exploration None (sampled) or 0.0 (greedy), not "
+                f"{exploration}."
+            )
+        memory_state, distribution, value = self.network(params).step(
+            memory_state, inputs
+        )
+        raw = distribution.sample(key) if exploration is None else distribution.mode()
+        extras = Extras(raw, distribution.log_prob(raw), value)
+        return distribution.action(raw), memory_state, extras
+
+    def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
+        """Collect one rollout and learn from it."""
+        key = jax.random.fold_in(state.key, state.updates)
+        rollout_key, learn_key = jax.random.split(key)
+
+        # COLLECT
+        streams, rollout = self.rollout(state.params, state.streams, rollout_key)
+
+        # ADVANTAGES
+        batch = self.advantages(state.params, streams, rollout)
+
+        # LEARN
+        params, optimizer_state, losses = self.learn(
+            state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
+        )
+
+        new_state = PPOState(
+            params, optimizer_state, streams, state.key, state.updates + 1
+        )
+        value = batch.transitions.extras.value
+        return new_state, {
+            **losses,
+            **_episode_metrics(rollout, "success" in self.info_keys),
+            "value/explained_variance": explained_variance(value, batch.target),
+            "value/mean": value.mean(),
+            "memory/state_norm": memory_norm(streams.memory_state),
+        }
+
+    # The three stages -----------------------------------------------------------
+
+    def rollout(
+        self, params: Params, streams: Streams, key: PRNGKeyArray
+    ) -> tuple[Streams, Rollout]:
+        """Collect `rollout_length` steps from every stream."""
+        return collect(
+            lambda memory, inputs, key: self.act(params, memory, inputs, key=key),
+            self.network(params).value,
+            self.vector_env,
+            streams,
+            key=key,
+            num_sequences=self.rollout_length // self._sequence_length,
+            sequence_length=self._sequence_length,
+        )
+
+    def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
+        """Advantages and value targets of a rollout, cut into sequences."""
+        steps = rollout.transitions
+        last_value = self.network(params).value(streams.memory_state, streams.inputs)
+        advantage = generalized_advantage(
+            reward=steps.reward,
+            value=steps.extras.value,
+            last_value=last_value,
+            bootstrap_value=steps.bootstrap_value,
+            terminated=steps.terminated,
+            truncated=steps.truncated,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+        )
+        batch = Batch(steps, advantage, advantage + steps.extras.value)
+        return as_sequences(batch, self._sequence_length)
+
+    def learn(
+        self,
+        params: Params,
+        optimizer_state: optax.OptState,
+        batch: Batch,
+        memory_states: MemoryState,
+        key: PRNGKeyArray,
+    ) -> tuple[Params, optax.OptState, dict[str, Array]]:
+        """Epochs of minibatches of whole sequences; metrics are means over them."""
+        # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
+        entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
+
+        def minibatch(carry: Any, index: Int[Array, " sequences"]) -> tuple[Any, Any]:
+            params, optimizer_state = carry
+            chosen = jax.tree.map(lambda x: x[:, index], batch)
+            state = jax.tree.map(lambda x: x[index], entering)
+            trainable, fixed = eqx.partition(params, eqx.is_inexact_array)
+            gradients, metrics = jax.grad(
+                lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
+            )(trainable)
+            metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
+            with jax.numpy_dtype_promotion("standard"):  # as Optax expects
+                changes, optimizer_state = self.optimizer.update(
+                    gradients, optimizer_state, trainable
+                )
+            trainable = optax.apply_updates(trainable, changes)
+            return (eqx.combine(trainable, fixed), optimizer_state), metrics
+
+        def epoch(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
+            order = jax.random.permutation(key, self._sequences)
+            return jax.lax.scan(
+                minibatch, carry, order.reshape(self.num_minibatches, -1)
+            )
+
+        (params, optimizer_state), metrics = jax.lax.scan(
+            epoch,
+            (params, optimizer_state),
+            jax.random.split(key, self.num_epochs),
+        )
+        return params, optimizer_state, jax.tree.map(jnp.mean, metrics)
+
+    def loss(
+        self, params: Params, memory_state: MemoryState, batch: Batch
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """The clipped surrogate, value loss and entropy bonus of some sequences.
+
+        Args:
+            params: arrays of the network.
+            memory_state: the state that entered each sequence, a constant.
+            batch: the sequences.
+
+        Returns:
+            The loss to minimise, and metrics.
+        """
+        steps = batch.transitions
+        _, distribution, value = self.network(params).sequence(
+            jax.lax.stop_gradient(memory_state), steps.inputs
+        )
+        log_ratio = (
+            distribution.log_prob(steps.extras.raw_action) - steps.extras.log_prob
+        )
+        ratio = jnp.exp(log_ratio)
+        advantage = batch.advantage
+        if self.normalize_advantage:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+        # Policy: the pessimistic one of the clipped and the unclipped objective.
+        clipped = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
+        policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
+
+        # Value: squared error, optionally clipped like the ratio.
+        error = jnp.square(value - batch.target)
+        if self.clip_value is not None:
+            change = jnp.clip(
+                value - steps.extras.value, -self.clip_value, self.clip_value
+            )
+            clipped_error = jnp.square(steps.extras.value + change - batch.target)
+            error = jnp.maximum(error, clipped_error)
+        value_loss = 0.5 * error.mean()
+
+        entropy = distribution.entropy().mean()
+        total = (
+            policy_loss
+            + self.value_coefficient * value_loss
+            - self.entropy_coefficient * entropy
+        )
+        return total, {
+            "loss/total": total,
+            "loss/policy": policy_loss,
+            "loss/value": value_loss,
+            "policy/entropy": entropy,
+            "policy/kl": (ratio - 1 - log_ratio).mean(),
+            "policy/clip_fraction": (jnp.abs(ratio - 1) > self.clip_ratio).mean(),
+        }
+
+
+def _episode_metrics(rollout: Rollout, has_success: bool) -> dict[str, Array]:
+    """Means over the episodes that ended in a rollout; nan if none did."""
+    statistics = rollout.statistics
+    count = statistics.episodes.astype(statistics.episode_return.dtype)
+    metrics = {
+        "train/return": statistics.episode_return / count,
+        "train/episode_length": statistics.episode_length / count,
+        "train/episodes": count,
+    }
+    if has_success:
+        metrics["train/success"] = statistics.success / count
+    return metrics

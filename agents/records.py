@@ -1,0 +1,81 @@
+"""What a run leaves beside its event files: where it was, and what it ran on."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from omegaconf import OmegaConf
+
+from agents.config import Plan
+
+
+def make_run_directory(plan: Plan) -> Path:
+    """Make `<task>/<memory>-<agent>/<time>-<hash>` with configuration and versions.
+
+    The hash is of the resolved configuration, so equal settings are easy to find.
+    """
+    text = OmegaConf.to_yaml(OmegaConf.create(plan.config), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    parent = (
+        Path(plan.config["run_directory"])
+        / plan.env_name
+        / f"{plan.memory_name}-{plan.agent_name}"
+    )
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{digest}"
+    directory, number = parent / stem, 1
+    while directory.exists():  # another run with these settings in this second
+        number += 1
+        directory = parent / f"{stem}-{number}"
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(text)
+    (directory / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
+    return directory
+
+
+def versions() -> dict[str, Any]:
+    """What this run ran on: packages, commit, device, command line."""
+    packages = ("engram-rl", "jax", "jaxlib", "equinox", "optax", "gymnasium", "numpy")
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "commit": commit.stdout.strip() or None,
+        "devices": [str(device) for device in jax.devices()],
+        "command": sys.argv,
+    }
+
+
+def peak_bytes() -> int:
+    """Peak memory so far: of the accelerator, or of this process on CPU."""
+    statistics = jax.devices()[0].memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return statistics["peak_bytes_in_use"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as `{"a.b": value}`."""
+    result = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[f"{prefix}{name}"] = value
+    return result

@@ -1,0 +1,186 @@
+"""Collecting experience: the environment and the policy in one compiled scan.
+
+A rollout is cut into sequences, contiguous in time, each stored with the memory state
+that entered it. Episodes may start anywhere inside a sequence: start flags carry that,
+and nothing is padded.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+
+from agents.base import Extras, Inputs, MemoryState
+from envs.rows import update_rows
+from envs.vector import Step, VectorEnv, VectorState
+
+
+class Streams(NamedTuple):
+    """Where a batch of streams stands between two steps."""
+
+    env_state: VectorState
+    inputs: Inputs
+    memory_state: MemoryState
+
+
+class Transition(NamedTuple):
+    """One step of a batch of streams; stacked, `[time, batch, ...]`.
+
+    `bootstrap_value` is the value of an episode that this step truncated, at its final
+    observation and with its own memory; 0 elsewhere.
+    """
+
+    inputs: Inputs
+    extras: Extras
+    reward: Float[Array, "..."]
+    terminated: Bool[Array, "..."]
+    truncated: Bool[Array, "..."]
+    bootstrap_value: Float[Array, "..."]
+
+
+class EpisodeStatistics(NamedTuple):
+    """Sums over the episodes that ended; `success` is 0 where tasks report none."""
+
+    episodes: Int[Array, ""]
+    episode_return: Float[Array, ""]
+    episode_length: Float[Array, ""]
+    success: Float[Array, ""]
+
+
+class Rollout(NamedTuple):
+    """What `collect` returns.
+
+    Attributes:
+        transitions: leaves `[rollout_length, batch, ...]`.
+        memory_states: the state that entered each sequence, `[sequences, batch, ...]`.
+        statistics: over episodes that ended in this rollout.
+    """
+
+    transitions: Transition
+    memory_states: MemoryState
+    statistics: EpisodeStatistics
+
+
+Act = Callable[[MemoryState, Inputs, PRNGKeyArray], tuple[Any, MemoryState, Extras]]
+Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
+
+
+def next_inputs(inputs: Inputs, action: Any, step: Step) -> Inputs:
+    """Inputs after a step: the same fields as before, filled from it."""
+    return Inputs(
+        observation=step.observation,
+        start=jnp.asarray(step.ended),
+        previous_action=None if inputs.previous_action is None else action,
+        previous_reward=None if inputs.previous_reward is None else step.reward,
+        action_mask=step.action_mask,
+    )
+
+
+def truncation_values(
+    value: Value, memory_state: MemoryState, inputs: Inputs, step: Step
+) -> Float[Array, " batch"]:
+    """Values at the final observations of the rows that `step` truncated, else 0.
+
+    The final observation continues the episode: its start flag is false, and the
+    memory is the one from before the reset. Computed for the truncated rows only.
+    """
+    continued = inputs._replace(
+        observation=step.final_observation,
+        start=jnp.zeros_like(step.ended),
+    )
+    return update_rows(
+        lambda rows: value(*rows),
+        step.truncated & ~step.terminated,
+        (memory_state, continued),
+        jnp.zeros_like(step.reward),
+        rows_per_round=8,
+    )
+
+
+def collect(
+    act: Act,
+    value: Value,
+    env: VectorEnv,
+    streams: Streams,
+    *,
+    key: PRNGKeyArray,
+    num_sequences: int,
+    sequence_length: int,
+) -> tuple[Streams, Rollout]:
+    """Advance every stream by `num_sequences * sequence_length` steps.
+
+    Args:
+        act: the policy, on a batch of streams.
+        value: the critic, on a batch of streams; called for truncated episodes only.
+        env: the vectorised task.
+        streams: where the streams stand.
+        key: source of the policy's and the task's randomness.
+        num_sequences: sequences per stream.
+        sequence_length: steps per sequence.
+
+    Returns:
+        Where the streams stand afterwards, and the rollout.
+    """
+    truncates = env.env.card.truncates
+
+    def one_step(streams: Streams, key: PRNGKeyArray) -> tuple[Streams, Any]:
+        act_key, env_key = jax.random.split(key)
+        action, memory_state, extras = act(
+            streams.memory_state, streams.inputs, act_key
+        )
+        env_state, step = env.step(env_key, streams.env_state, action)
+        inputs = next_inputs(streams.inputs, action, step)
+        bootstrap = jnp.zeros_like(step.reward)
+        if truncates:
+            bootstrap = truncation_values(value, memory_state, inputs, step)
+        transition = Transition(
+            inputs=streams.inputs,
+            extras=extras,
+            reward=step.reward,
+            terminated=step.terminated,
+            truncated=step.truncated,
+            bootstrap_value=bootstrap,
+        )
+        return Streams(env_state, inputs, memory_state), (transition, _episodes(step))
+
+    def one_sequence(
+        streams: Streams, keys: Key[Array, " time"]
+    ) -> tuple[Streams, Any]:
+        entering = streams.memory_state
+        streams, (transitions, episodes) = jax.lax.scan(one_step, streams, keys)
+        return streams, (transitions, episodes, entering)
+
+    keys = jax.random.split(key, (num_sequences, sequence_length))
+    streams, (transitions, episodes, memory_states) = jax.lax.scan(
+        one_sequence, streams, keys
+    )
+    transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
+    statistics = jax.tree.map(lambda x: x.sum(), episodes)
+    return streams, Rollout(transitions, memory_states, statistics)
+
+
+def _episodes(step: Step) -> EpisodeStatistics:
+    ended = step.ended
+    dtype = step.reward.dtype
+    success = step.info.get("success", jnp.zeros_like(ended))
+    return EpisodeStatistics(
+        episodes=ended.sum(dtype=jnp.int32),
+        episode_return=jnp.where(ended, step.episode_return, 0).sum(),
+        episode_length=jnp.where(ended, step.episode_length, 0).sum().astype(dtype),
+        success=(ended & success).sum().astype(dtype),
+    )
+
+
+def as_sequences(tree: Any, sequence_length: int) -> Any:
+    """`[time, batch, ...]` cut into sequences: `[sequence_length, sequences, ...]`.
+
+    Sequence `i * batch + b` is the i-th stretch of contiguous steps of stream b.
+    """
+
+    def cut(x: Array) -> Array:
+        x = x.reshape(-1, sequence_length, *x.shape[1:])
+        return jnp.moveaxis(x, 0, 1).reshape(sequence_length, -1, *x.shape[3:])
+
+    return jax.tree.map(cut, tree)

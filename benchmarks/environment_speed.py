@@ -1,0 +1,139 @@
+"""How fast tasks step with random actions: `python -m benchmarks.environment_speed`.
+
+Every line is the whole vectoriser (starting over, final observations, statistics) in
+one compiled scan, and the median of five runs taken in turn with the others. What a
+step produces is summed, so that nothing measured can be optimised away.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from envs.cards import Deal, suit_at
+from envs.repeat_previous import RepeatPrevious
+
+NUM_ENVS = 1024
+STEPS = 2000
+SEEDS = 4
+REPEATS = 5
+POPGYM_STEPS = 5000
+
+
+class Staggered(RepeatPrevious):
+    """RepeatPrevious whose first episodes start at random cards.
+
+    Later episodes have full length, so the ends stay scattered over the steps.
+    """
+
+    def reset(self, key: Any) -> tuple[Any, Deal]:
+        """Start at a random card."""
+        _, state = super().reset(key)
+        last = 52 * self.decks - 2
+        cursor = jax.random.randint(key, (), 0, last, jnp.int32)
+        state = state._replace(cursor=cursor)
+        return suit_at(state, cursor), state
+
+    def next_episode(self, key: Any, state: Deal) -> tuple[Any, Deal]:
+        """Start at the first card."""
+        del state
+        return super().reset(key)
+
+
+def total(tree: Any) -> jax.Array:
+    """One number that depends on every array of a pytree, per row."""
+    leaves = [leaf.astype(jnp.float32) for leaf in jax.tree.leaves(tree)]
+    return sum(
+        (leaf.reshape(leaf.shape[0], -1).sum(1) for leaf in leaves),
+        start=jnp.zeros(leaves[0].shape[0]),
+    )
+
+
+def rollout(env: envs.Environment, key: jax.Array) -> jax.Array:
+    """`STEPS` steps of `NUM_ENVS` streams under random actions, all summed up."""
+    batch = envs.VectorEnv(env, NUM_ENVS)
+    reset_key, key = jax.random.split(key)
+    _, state = batch.reset(reset_key)
+
+    def body(carry: Any, step_key: jax.Array) -> tuple[Any, None]:
+        state, sums = carry
+        action_key, step_key = jax.random.split(step_key)
+        # Both tasks have four actions: the two lowest bits of a byte.
+        bits = jax.random.bits(action_key, (NUM_ENVS,), jnp.uint8)
+        state, step = batch.step(step_key, state, (bits & 3).astype(jnp.int32))
+        return (state, sums + total(step)), None
+
+    sums = jnp.zeros(NUM_ENVS)
+    keys = jax.random.split(key, STEPS)
+    return jax.lax.scan(body, (state, sums), keys)[0][1].sum()
+
+
+def compiled(env: envs.Environment, seeds: int = 1) -> Callable[[], float]:
+    """A function that runs once and gives millions of steps per second."""
+    function = jax.jit(jax.vmap(lambda key: rollout(env, key)))
+    keys = jax.random.split(jax.random.key(0), seeds)
+    if seeds == 1:
+        function, keys = jax.jit(lambda key: rollout(env, key)), keys[0]
+    function(keys).block_until_ready()
+
+    def run() -> float:
+        start = time.perf_counter()
+        function(keys).block_until_ready()
+        return seeds * NUM_ENVS * STEPS / (time.perf_counter() - start) / 1e6
+
+    return run
+
+
+def popgym_process() -> Callable[[], float] | None:
+    """The same task in one process of the POPGym package, where installed."""
+    try:
+        from popgym.envs.repeat_previous import RepeatPreviousEasy
+    except ImportError:
+        return None
+    env = RepeatPreviousEasy()
+    actions = np.random.default_rng(0).integers(0, 4, POPGYM_STEPS).tolist()
+
+    def run() -> float:
+        env.reset(seed=0)
+        start = time.perf_counter()
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return POPGYM_STEPS / (time.perf_counter() - start) / 1e6
+
+    return run
+
+
+def main() -> None:
+    """Measure and print a table."""
+    repeat = envs.make("RepeatPreviousEasy-v0")
+    lines = {
+        "RepeatPreviousEasy, lock-step": compiled(repeat),
+        f"RepeatPreviousEasy, {SEEDS} vmapped seeds": compiled(repeat, SEEDS),
+        "RepeatPreviousEasy, scattered ends": compiled(Staggered()),
+        "TMaze, length 20": compiled(envs.make("TMaze-v0")),
+        "RepeatPreviousEasy, POPGym package, one process": popgym_process(),
+    }
+    runs = {name: run for name, run in lines.items() if run is not None}
+    measured = {name: [] for name in runs}
+    for _ in range(REPEATS):
+        for name, run in runs.items():
+            measured[name].append(run())
+    median = {name: statistics.median(values) for name, values in measured.items()}
+    base = next(iter(median.values()))
+    print(f"{NUM_ENVS} streams, {jax.devices()[0].platform}, median of {REPEATS}\n")
+    print("| task | M steps/s | slowest | fastest | of the first line |")
+    print("|---|---|---|---|---|")
+    for name, value in median.items():
+        low, high = min(measured[name]), max(measured[name])
+        print(f"| {name} | {value:.3g} | {low:.3g} | {high:.3g} | {value / base:.3g} |")
+
+
+if __name__ == "__main__":
+    main()

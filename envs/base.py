@@ -1,0 +1,185 @@
+"""The environment contract: what a task is to everything else in this repository.
+
+An environment is an immutable description of a task. Its fields are the task's
+parameters and must be hashable Python values; everything that changes lives in the
+state, a pytree of arrays with fixed shapes and dtypes. `reset` and `step` are pure
+functions of one stream; batching and starting over belong to `envs.vector`.
+"""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import gymnasium
+import jax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+Observation = Any
+"""A pytree of arrays that lies in `observation_space` (Dict and Tuple as such)."""
+Action = Any
+"""An array that lies in `action_space`."""
+State = Any
+"""A pytree of arrays, of the same structure, shapes and dtypes at every step."""
+Info = dict[str, Array]
+Transition = tuple[
+    Observation, State, Float[Array, ""], Bool[Array, ""], Bool[Array, ""], Info
+]
+
+RESERVED_INFO_KEYS = ("success", "phase", "decision")
+"""Keys of `info` with one meaning in every task: the episode succeeded; index into
+`card.phases`; the action just taken is one that uses the memory."""
+
+
+class Return(NamedTuple):
+    """An undiscounted episode return and how it is known.
+
+    `how` is 'exact' (a closed form), 'computed' (dynamic programming or exhaustive
+    search), 'simulated' (a mean over `episodes`, with the half width of its 95 %
+    interval) or 'unknown', where `value` is None and `note` says why.
+    """
+
+    value: float | None
+    how: Literal["exact", "computed", "simulated", "unknown"]
+    note: str = ""
+    episodes: int | None = None
+    half_width: float | None = None
+
+
+def exact(value: float, note: str = "") -> Return:
+    """A return known in closed form."""
+    return Return(value, "exact", note)
+
+
+def computed(value: float, note: str = "") -> Return:
+    """A return computed without sampling, for example by dynamic programming."""
+    return Return(value, "computed", note)
+
+
+def simulated(value: float, episodes: int, half_width: float, note: str = "") -> Return:
+    """A mean over `episodes` with the half width of its 95 % interval."""
+    return Return(value, "simulated", note, episodes, half_width)
+
+
+def unknown(why: str) -> Return:
+    """A return nobody has established, with the reason."""
+    return Return(None, "unknown", why)
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What a task demands of memory, and the returns that frame any result on it.
+
+    Attributes:
+        memory: the kind of memory that the task needs.
+        paper: the source of the task.
+        horizon: fewest and most steps between a cue and the action that uses it;
+            (0, 0) where nothing must be remembered.
+        truncates: whether an episode can be cut off by a time limit. Agents compile
+            no truncation code for tasks that never are.
+        floor: return of the uniformly random policy.
+        memoryless: return of the best stationary policy, stochastic or not, that
+            sees only the current inputs (start flag included).
+        recall: return of the best policy that sees the whole history: the ceiling
+            for any memory.
+        oracle: return of a privileged policy that sees the state.
+        max_episode_steps: the longest possible episode, None where unbounded.
+        needs_previous_action: whether observations mean nothing without the
+            previous action; agents then receive it as an input.
+        outside_memory: whether the agent can store information in what it will
+            observe again, such as its own position.
+        phases: names that `info["phase"]` indexes.
+    """
+
+    memory: Literal[
+        "object",
+        "spatial",
+        "sequential",
+        "capacity",
+        "filtering",
+        "meta",
+        "none",
+    ]
+    paper: str
+    horizon: tuple[int, int]
+    truncates: bool
+    floor: Return
+    memoryless: Return
+    recall: Return
+    oracle: Return
+    max_episode_steps: int | None
+    needs_previous_action: bool = False
+    outside_memory: bool = False
+    phases: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment(abc.ABC):
+    """One task. Subclasses are frozen dataclasses; their fields are its parameters.
+
+    Optional methods are None here and become methods where a task has them:
+
+        oracle(key, state) -> action        a privileged policy
+        hidden(state) -> dict               what must be remembered: name -> (value,
+                                            steps since it was last observable)
+        render(state) -> uint8[height, width, 3]
+        action_mask(state) -> bool[n]       the actions allowed now; for
+                                            MultiDiscrete the masks of all
+                                            components, concatenated in order
+        next_episode(key, state) -> (observation, state)
+                                            the start of the episode that follows the
+                                            one ending in `state`; without it, `reset`
+
+    Gymnasium spaces are unhashable, so spaces and card are properties, never fields.
+    """
+
+    oracle: ClassVar[Any] = None
+    hidden: ClassVar[Any] = None
+    render: ClassVar[Any] = None
+    action_mask: ClassVar[Any] = None
+    next_episode: ClassVar[Any] = None
+
+    @abc.abstractmethod
+    def reset(self, key: PRNGKeyArray) -> tuple[Observation, State]:
+        """Start an episode.
+
+        Args:
+            key: the source of all randomness of the start.
+
+        Returns:
+            The first observation and the state.
+        """
+
+    @abc.abstractmethod
+    def step(self, key: PRNGKeyArray, state: State, action: Action) -> Transition:
+        """Advance one step; never start over (the vectoriser does).
+
+        Args:
+            key: the source of all randomness of this step.
+            state: the state that `action` was chosen in.
+            action: an element of `action_space`.
+
+        Returns:
+            observation, state, reward (float, scalar), terminated (bool, scalar: the
+            task ended), truncated (bool, scalar: a time limit cut it off), info (the
+            same keys, shapes and dtypes at every step; agents never read it).
+        """
+
+    @property
+    @abc.abstractmethod
+    def observation_space(self) -> gymnasium.Space:
+        """The Gymnasium space of one observation."""
+
+    @property
+    @abc.abstractmethod
+    def action_space(self) -> gymnasium.Space:
+        """The Gymnasium space of one action."""
+
+    @property
+    @abc.abstractmethod
+    def card(self) -> Card:
+        """What the task demands of memory."""
+
+
+def float_dtype() -> Any:
+    """The dtype of rewards: float32, or float64 under `jax_enable_x64`."""
+    return jax.dtypes.canonicalize_dtype(float)

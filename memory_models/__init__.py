@@ -1,0 +1,76 @@
+"""Memory models: sequence models with one state, one step and one place to reset.
+
+    memory = memory_models.make("ffm", input_size=64, output_size=64, key=key)
+    state, output = memory.step(memory.initial_state(), features, start)
+
+`names()` lists what there is, `register` adds a model, `builder` gives agents one, and
+`check_memory` proves that a model keeps the contract of docs/memory_models.md.
+"""
+
+from memory_models import _siblings
+from memory_models.base import (
+    Card,
+    MemoryModel,
+    State,
+    parameter_count,
+    select_state,
+    state_bytes,
+)
+from memory_models.cell_scan import cell_scan
+from memory_models.checker import CheckError, check_memory
+from memory_models.ffm import FastAndForgetfulMemory
+from memory_models.frame_stack import FrameStack
+from memory_models.gru import GatedRecurrentUnit
+from memory_models.layers import Linear, layer_norm
+from memory_models.linear_scan import diagonal_scan
+from memory_models.none import NoMemory
+from memory_models.registry import (
+    Builder,
+    Columns,
+    builder,
+    builder_of,
+    column,
+    lookup,
+    make,
+    names,
+    options,
+    options_of,
+    register,
+)
+
+_siblings.check("agents", "envs")
+
+register("none", NoMemory)
+register("frame_stack", FrameStack)
+register("gru", GatedRecurrentUnit)
+register("ffm", FastAndForgetfulMemory)
+
+__all__ = [
+    "Builder",
+    "Card",
+    "CheckError",
+    "Columns",
+    "FastAndForgetfulMemory",
+    "FrameStack",
+    "GatedRecurrentUnit",
+    "Linear",
+    "MemoryModel",
+    "NoMemory",
+    "State",
+    "builder",
+    "builder_of",
+    "cell_scan",
+    "check_memory",
+    "column",
+    "diagonal_scan",
+    "layer_norm",
+    "lookup",
+    "make",
+    "names",
+    "options",
+    "options_of",
+    "parameter_count",
+    "register",
+    "select_state",
+    "state_bytes",
+]

@@ -1,0 +1,164 @@
+"""Memory models by name. `register` adds one; `make` and `builder` build one."""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import PRNGKeyArray
+
+from memory_models.base import MemoryModel
+
+Columns = dict[str, tuple[int, int]]
+"""Which slice of the features comes from which observation key."""
+
+
+@runtime_checkable
+class Builder(Protocol):
+    """Builds a memory model once the features are known.
+
+    Agents take a builder and call it inside `init(key)`, so that every seed and every
+    critic gets weights of its own.
+    """
+
+    def __call__(
+        self, input_size: int, *, key: PRNGKeyArray, columns: Columns | None = None
+    ) -> MemoryModel:
+        """Build a model for features of width `input_size`."""
+        ...
+
+
+_REGISTRY: dict[str, Callable[..., MemoryModel]] = {}
+_PROVIDED = ("input_size", "key", "columns")
+
+
+def register(name: str, target: Callable[..., MemoryModel]) -> None:
+    """Register a model class (or function) under a snake-case name.
+
+    Its signature is `(input_size, output_size, *, key, ...)`, every further parameter
+    being an option with a default. A parameter named `columns` makes the model
+    receive which slices of the features come from which observation key.
+
+    Raises:
+        ValueError: a malformed or taken name, or a signature that lacks one of
+            input_size, output_size and key, or an option without a default.
+    """
+    if not (name.isidentifier() and name == name.lower()):
+        raise ValueError(
+            f"memory name {name!r} is malformed: names are snake-case, like 'gru'."
+        )
+    if _REGISTRY.get(name, target) is not target:
+        raise ValueError(f"memory name {name!r} is taken; choose another name.")
+    signature = inspect.signature(target).parameters
+    for needed in ("input_size", "output_size", "key"):
+        if needed not in signature:
+            raise ValueError(
+                f"cannot register {name!r}: its signature has no {needed!r}; it must "
+                "be (input_size, output_size, *, key, ...options)."
+            )
+    _REGISTRY[name] = target
+    for option, parameter in options(name).items():
+        if parameter.default is inspect.Parameter.empty:
+            del _REGISTRY[name]
+            raise ValueError(
+                f"cannot register {name!r}: its option {option!r} has no default."
+            )
+
+
+def names() -> list[str]:
+    """All registered names, sorted."""
+    return sorted(_REGISTRY)
+
+
+def lookup(name: str) -> Callable[..., MemoryModel]:
+    """The registered class or function.
+
+    Raises:
+        KeyError: no such name; the message gives the nearest one.
+    """
+    if name not in _REGISTRY:
+        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.0)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise KeyError(
+            f"there is no memory model {name!r}.{hint} See memory_models.names()."
+        )
+    return _REGISTRY[name]
+
+
+def options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a registered model; see `options_of`."""
+    return options_of(lookup(name))
+
+
+def options_of(target: Callable[..., MemoryModel]) -> dict[str, inspect.Parameter]:
+    """The options of a model: its parameters beyond sizes, key and columns."""
+    signature = inspect.signature(target).parameters
+    return {
+        option: parameter
+        for option, parameter in signature.items()
+        if option not in (*_PROVIDED, "output_size")
+    }
+
+
+def builder(name: str, *, output_size: int, **given: Any) -> Builder:
+    """A builder of the model `name` with the given options.
+
+    Raises:
+        KeyError: no such model.
+        ValueError: no such option; the message gives the nearest one.
+    """
+    return builder_of(lookup(name), name, output_size=output_size, **given)
+
+
+def builder_of(
+    target: Callable[..., MemoryModel], name: str, *, output_size: int, **given: Any
+) -> Builder:
+    """A builder of any class with the signature that `register` asks for."""
+    signature = inspect.signature(target).parameters
+    known = [option for option in signature if option not in _PROVIDED]
+    for option in given:
+        if option not in known:
+            nearest = difflib.get_close_matches(option, known, n=1, cutoff=0.0)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"memory {name!r} has no option {option!r}.{hint}")
+    wants_columns = "columns" in signature
+
+    def build(
+        input_size: int, *, key: PRNGKeyArray, columns: Columns | None = None
+    ) -> MemoryModel:
+        extra = {"columns": columns or {}} if wants_columns else {}
+        return target(
+            input_size=input_size, output_size=output_size, key=key, **given, **extra
+        )
+
+    return build
+
+
+def make(
+    name: str,
+    *,
+    input_size: int,
+    output_size: int,
+    key: PRNGKeyArray,
+    columns: Columns | None = None,
+    **given: Any,
+) -> MemoryModel:
+    """Build the model `name` at once; see `builder`."""
+    build = builder(name, output_size=output_size, **given)
+    return build(input_size, key=key, columns=columns)
+
+
+def column(columns: Columns, key: str, *, needed_by: str) -> tuple[int, int]:
+    """The slice of the features that carries observation key `key`.
+
+    Raises:
+        ValueError: the observation has no such key; the message lists those it has.
+    """
+    if key not in columns:
+        has = ", ".join(sorted(repr(name) for name in columns)) or "no named keys"
+        raise ValueError(
+            f"memory {needed_by!r} needs the observation key {key!r}, but this task's "
+            f"features have {has}; choose a task that observes {key!r}, or a memory "
+            "that does not need it."
+        )
+    return columns[key]

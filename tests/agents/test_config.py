@@ -1,0 +1,154 @@
+"""Every mistake on the command line is one sentence; none is a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+import agents
+import memory_models
+from agents.config import CONFIG_DIRECTORY, build
+from agents.convert import ConfigError, convert
+from agents.overrides import check, compose_config, for_hydra, group_options
+from tests.agents.test_networks import PlaceMemory
+
+WRONG = {
+    "env=tmze": "there is no env 'tmze'. Did you mean 'tmaze'?",
+    "memory=gru2": "there is no memory 'gru2'. Did you mean 'gru'?",
+    "agent=pp": "there is no agent 'pp'. Did you mean 'ppo'?",
+    "experiment=smok": "there is no experiment 'smok'. Did you mean 'smoke'?",
+    "memry=gru": "there is no setting 'memry' here. Did you mean 'memory'?",
+    "agent.lerning_rate=1": "Did you mean 'agent.learning_rate'?",
+    "env.lenght=3": "Did you mean 'env.length'?",
+    "totalsteps=3": "Did you mean 'total_steps'?",
+    "evaluation.episode=3": "Did you mean 'evaluation.episodes'?",
+    "seed": "'seed' is not a setting: write name=value",
+    "seed=[1": "cannot be read",
+    "+foo=1": "all settings exist already",
+    "~env": "all settings exist already",
+    "memory.args.size=3": "needs memory=custom",
+    "agent.gamma=high": "agent.gamma='high' must be a number.",
+    "agent.num_envs=1.5": "agent.num_envs=1.5 must be a whole number.",
+    "agent.num_envs=0": "agent.num_envs must be at least 1, not 0.",
+    "agent.separate_memories=3": "agent.separate_memories=3 must be true or false.",
+    "agent.squash=tan": "is not one of 'clip', 'tanh'. Did you mean 'tanh'?",
+    "agent.num_minibatches=3": "does not divide the 64 sequences",
+    "agent.sequence_length=50": "does not divide agent.rollout_length=128",
+    "total_steps=0": "total_steps=0 must be at least 1.",
+    "total_steps=lots": "total_steps='lots' must be a whole number.",
+    "num_seeds=0": "num_seeds=0 must be at least 1.",
+    "seed=-1": "seed=-1 is too small.",
+    "device=tpuu": "is not one of 'auto', 'cpu', 'gpu', 'tpu'. Did you mean 'tpu'?",
+    "env.length=0": "length",
+    "env.id=TMaze-v9": "there is no environment 'TMaze-v9'. Did you mean",
+    "evaluation.episodes=0": "evaluation.episodes must be at least 1.",
+    "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
+    "memory.output_size=0": "memory.output_size=0 must be at least 1.",
+    "memory.raw_keys=[image]": "raw_keys names 'image', but this task observes",
+    "env=custom": "env.target=None must look like",
+    "env=custom env.target=no_such:Thing": "cannot be imported",
+    "env=custom env.target=envs:make": "is not a subclass of envs.Environment",
+    "env=custom env.target=envs.tmaze:TMaz": "has no 'TMaz'. Did you mean 'TMaze'?",
+    "env=custom env.target=envs.tmaze:TMaze env.args.size=3": (
+        "there is no setting env.args.size."
+    ),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_one_sentence(line):
+    with pytest.raises(ConfigError) as caught:
+        for config in check(line.split()):
+            build(config)
+    message = str(caught.value)
+    assert WRONG[line] in message
+    assert "\n" not in message and message.endswith((".", "?"))
+
+
+def test_custom_classes_take_their_arguments():
+    words = ["env=custom", "env.target=envs.tmaze:TMaze", "env.args.length=7"]
+    plan = build(check(words)[0])
+    assert plan.env.length == 7 and plan.env_name == "tmaze"
+    assert for_hydra(words) == [*words[:2], "++env.args.length=7"]
+
+
+def test_numbers_accept_exponents():
+    plan = build(compose_config(["total_steps=3e6", "agent.learning_rate=3e-4"]))
+    assert plan.config["total_steps"] == 3_000_000
+    assert plan.agent.learning_rate == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        ("1e3", int, 1000),
+        (2.0, int, 2),
+        (None, int | None, None),
+        ("5", int | None, 5),
+        ([1, 2], tuple[int, ...], (1, 2)),
+        ("a", tuple[str, ...], ("a",)),
+    ],
+)
+def test_convert(value, annotation, expected):
+    assert convert(value, annotation, "name") == expected
+
+
+def test_sweeps_are_checked_job_by_job():
+    jobs = check(["-m", "memory=none,gru", "seed=range(0,3)"])
+    assert [job["memory"]["name"] for job in jobs] == ["none"] * 3 + ["gru"] * 3
+    assert [job["seed"] for job in jobs] == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(ConfigError, match="there is no memory 'grru'"):
+        check(["-m", "memory=none,grru"])
+
+
+def test_a_memory_that_needs_a_missing_key():
+    config = compose_config(["memory=custom"])
+    config["memory"]["target"] = f"{PlaceMemory.__module__}:PlaceMemory"
+    with pytest.raises(ConfigError, match="needs the observation key 'place'"):
+        build(config)
+
+
+def test_every_agent_has_a_config_with_its_settings():
+    assert group_options("agent") == agents.names()
+    for name in agents.names():
+        text = (CONFIG_DIRECTORY / "agent" / f"{name}.yaml").read_text()
+        plan = build(compose_config([f"agent={name}"]))
+        shared = ("env", "memory", "raw_keys")
+        fields = set(type(plan.agent).__dataclass_fields__) - set(shared)
+        keys = set(plan.config["agent"]) - {"name"}
+        assert keys == fields
+        for key in keys:  # every key is documented on the line above it
+            lines = text.splitlines()
+            at = next(i for i, x in enumerate(lines) if x.startswith(f"{key}:"))
+            assert lines[at - 1].startswith("#")
+        defaults = type(plan.agent).__dataclass_fields__
+        for key in keys:
+            assert getattr(plan.agent, key) == defaults[key].default, key
+
+
+def test_every_memory_config_builds():
+    assert set(memory_models.names()) <= set(group_options("memory"))
+    for name in memory_models.names():
+        build(compose_config([f"memory={name}"]))
+
+
+def run_train(*arguments):
+    return subprocess.run(
+        [sys.executable, "train.py", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=CONFIG_DIRECTORY.parent,
+        check=False,
+    )
+
+
+def test_the_command_line_itself():
+    wrong = run_train("memory=hcm")
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+    assert wrong.stderr.strip().count("\n") == 0
+    assert wrong.stderr.startswith("error: there is no memory 'hcm'.")
+    help = run_train("--help")
+    assert help.returncode == 0
+    assert "env: " in help.stdout and "tmaze" in help.stdout
+    assert "num_minibatches: 8" in help.stdout

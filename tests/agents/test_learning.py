@@ -1,0 +1,132 @@
+"""Training reaches values known beforehand, on tasks that each isolate one thing.
+
+All kinds of probe with the same spaces train in one program: the kind is an index in
+the task's state, and training is vmapped over it.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import memory_models
+from agents.ppo import PPO
+from envs.probes import Probe
+
+GAMMA = 0.9
+DISCRETE = (
+    "constant_reward",
+    "observation_value",
+    "discounting",
+    "action_reward",
+    "copy_bit",
+    "flip",
+    "truncation",
+)
+
+
+def train(env, kinds, memory, updates, **settings):
+    """Train on every kind in one program; returns per-kind metrics and rollouts."""
+    agent = PPO(
+        env=env,
+        memory=memory_models.builder(memory, output_size=16),
+        num_envs=32,
+        rollout_length=32,
+        num_minibatches=4,
+        learning_rate=3e-3,
+        gamma=GAMMA,
+        entropy_coefficient=0.0,
+        encoder_size=16,
+        **settings,
+    )
+
+    def on_stream(key, index):
+        """A state whose every stream plays one kind."""
+        state = agent.init(key)
+        keys = jax.random.split(key, agent.num_envs)
+        observation, env_state = jax.vmap(env.start, (None, 0))(index, keys)
+        streams = state.streams
+        streams = streams._replace(
+            env_state=streams.env_state._replace(env_state=env_state),
+            inputs=streams.inputs._replace(observation=observation),
+        )
+        return state._replace(streams=streams)
+
+    def run(key, index):
+        state = on_stream(key, index)
+
+        def body(state, _):
+            state, metrics = agent.update(state)
+            return state, metrics["train/return"]
+
+        state, returns = jax.lax.scan(body, state, length=updates)
+        _, rollout = agent.rollout(state.params, state.streams, state.key)
+        return returns, rollout.transitions
+
+    keys = jax.random.split(jax.random.key(0), len(kinds))
+    index = jnp.arange(len(kinds), dtype=jnp.int32)
+    return jax.jit(jax.vmap(run))(keys, index)
+
+
+def of(kinds, name, tree):
+    index = kinds.index(name)
+    return jax.tree.map(lambda x: np.asarray(x[index]), tree)
+
+
+def test_discrete_probes():
+    returns, steps = train(Probe(kinds=DISCRETE), DISCRETE, "gru", 80)
+
+    def values(name):
+        return of(DISCRETE, name, steps).extras.value
+
+    def observation(name):
+        return of(DISCRETE, name, steps).inputs.observation
+
+    def late_return(name):
+        return np.nanmean(of(DISCRETE, name, returns)[-10:])
+
+    np.testing.assert_allclose(values("constant_reward"), 1.0, atol=0.1)
+    np.testing.assert_allclose(
+        values("observation_value"), observation("observation_value")[..., 0], atol=0.1
+    )
+    first = of(DISCRETE, "discounting", steps).inputs.start
+    np.testing.assert_allclose(
+        values("discounting"), np.where(first, GAMMA, 1.0), atol=0.1
+    )
+    assert late_return("action_reward") > 0.95
+    assert late_return("copy_bit") > 0.95
+    # Chance: a memory that leaked across resets would know the answer.
+    assert abs(late_return("flip")) < 0.1
+    # Never terminates: the value is that of an endless stream of ones.
+    np.testing.assert_allclose(values("truncation"), 1 / (1 - GAMMA), rtol=0.05)
+
+
+def test_continuous_probe():
+    kinds = ("continuous_action",)
+    returns, _ = train(Probe(kinds=kinds), kinds, "none", 120, initial_log_std=-1.0)
+    assert np.nanmean(returns[0, -10:]) > -0.02
+
+
+def test_previous_action_probe():
+    kinds = ("previous_action",)
+    returns, steps = train(Probe(kinds=kinds), kinds, "none", 60)
+    assert np.nanmean(returns[0, -10:]) > 0.95
+    assert steps.inputs.previous_action is not None
+
+
+def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
+    """The probe can fail: hide the start flags and the reset is gone."""
+    from agents import networks
+
+    def without_starts(method):
+        def wrapped(self, state, inputs):
+            inputs = inputs._replace(start=jnp.zeros_like(inputs.start))
+            return method(self, state, inputs)
+
+        return wrapped
+
+    for name in ("step", "sequence"):
+        method = getattr(networks.Torso, name)
+        monkeypatch.setattr(networks.Torso, name, without_starts(method))
+    kinds = ("flip",)
+    returns, _ = train(Probe(kinds=kinds), kinds, "gru", 80)
+    assert np.nanmean(returns[0, -10:]) > 0.5

@@ -1,0 +1,110 @@
+"""Encoders, weights of their own for every seed and critic, memory columns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import memory_models
+from agents.encoder import flatten_leaf, observation_keys
+from agents.run import over_seeds
+from tests.agents.test_ratio_one import make_agent
+from tests.agents.toy import OBSERVATIONS, Toy
+
+
+def test_observation_keys():
+    assert list(observation_keys(OBSERVATIONS["dict"])) == ["place", "vector"]
+    assert list(observation_keys(OBSERVATIONS["tuple"])) == ["0", "1"]
+    assert list(observation_keys(OBSERVATIONS["box"])) == ["observation"]
+
+
+def test_choices_become_one_hot():
+    encoded = flatten_leaf(OBSERVATIONS["multi"], jnp.asarray([[2, 1], [0, 3]]))
+    np.testing.assert_array_equal(
+        encoded, [[0, 0, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0, 1]]
+    )
+
+
+def test_columns_say_which_feature_comes_from_where():
+    env = Toy(observations="dict")
+    agent = make_agent(
+        env=env, raw_keys=("place",), previous_action=True, previous_reward=True
+    )
+    encoder = agent.build_network(jax.random.key(0)).actor.encoder
+    assert encoder.columns == {
+        "place": (0, 8),
+        "vector": (8, 16),
+        "raw/place": (16, 21),
+        "start": (21, 22),
+        "previous_action": (22, 25),
+        "previous_reward": (25, 26),
+    }
+    observation, _ = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 2))
+    inputs = agent.first_inputs(observation, None, 2)
+    features = encoder(inputs)
+    assert features.shape == (2, 26)
+    np.testing.assert_array_equal(features[:, 21], 1)
+    np.testing.assert_array_equal(features[:, 22:], 0)  # nothing precedes a start
+    np.testing.assert_array_equal(
+        features[:, 16:21], jax.nn.one_hot(observation["place"], 5)
+    )
+
+
+def leaves_by_shape(tree):
+    return [np.asarray(x) for x in jax.tree.leaves(tree) if x.ndim > 1]
+
+
+def differ(first, second):
+    pairs = zip(leaves_by_shape(first), leaves_by_shape(second), strict=True)
+    return all(not np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("memory", ["gru", "ffm", "frame_stack", "none"])
+def test_every_seed_and_critic_has_weights_of_its_own(memory):
+    agent = make_agent(memory, separate_memories=True)
+    build = jax.jit(jax.vmap(lambda key: agent.init(key).params))
+    params = build(jnp.stack([jax.random.key(0), jax.random.key(1)]))
+    first, second = (jax.tree.map(lambda x, i=i: x[i], params) for i in (0, 1))
+    assert differ(first.actor, second.actor)
+    assert differ(first.critic, second.critic)
+    assert differ(first.actor, first.critic)
+
+
+def test_seed_n_of_a_group_starts_as_the_single_run_with_that_seed():
+    agent = make_agent("gru")
+    keys = jnp.stack([jax.random.key(3), jax.random.key(4)])
+    group = jax.jit(over_seeds(agent.init, 2))(keys)
+    single = jax.jit(over_seeds(agent.init, 1))(keys[1:])
+    for a, b in zip(jax.tree.leaves(group), jax.tree.leaves(single), strict=True):
+        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_allclose(a[1], b[0], atol=1e-6)
+
+
+class PlaceMemory(memory_models.MemoryModel):
+    """Needs an observation key named 'place'."""
+
+    linear: memory_models.Linear
+
+    def __init__(self, input_size, output_size, *, key, columns):
+        memory_models.column(columns, "place", needed_by="place_memory")
+        self.linear = memory_models.Linear(input_size, output_size, key=key)
+
+    def initial_state(self):
+        return ()
+
+    def __call__(self, state, inputs, starts):
+        return state, self.linear(inputs)
+
+    @property
+    def card(self):
+        return memory_models.Card("a test", "none", 0)
+
+
+def test_memory_that_needs_a_key():
+    build = memory_models.builder_of(PlaceMemory, "place_memory", output_size=8)
+    fits = make_agent(env=Toy(observations="dict"))
+    fits.__class__(env=fits.env, memory=build, num_envs=8).check()
+    lacks = fits.__class__(env=Toy(), memory=build, num_envs=8)
+    with pytest.raises(ValueError, match="needs the observation key 'place'"):
+        lacks.check()

@@ -1,0 +1,172 @@
+"""A short run: what it prints and what it leaves."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import agents
+from agents.overrides import compose_config
+from agents.plan import warning
+from agents.run import make_update_loop
+from agents.tensorboard import REFERENCES, TAGS, Writer
+from memory_models import Card as MemoryCard
+from tests.agents.test_ratio_one import make_agent
+from tests.agents.toy import Toy
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory):
+    """Two seeds of a smoke run: result, printed text, directory."""
+    text = io.StringIO()
+    config = compose_config(
+        [
+            "experiment=smoke",
+            "env.length=5",
+            "num_seeds=2",
+            "total_steps=5000",
+            "memory.output_size=16",
+            "evaluation.episodes=256",
+            f"run_directory={tmp_path_factory.mktemp('runs')}",
+        ]
+    )
+    result = agents.run(config, Console(file=text, width=200))
+    return result, text.getvalue(), result.directory
+
+
+def events(directory):
+    accumulator = EventAccumulator(str(directory), size_guidance={"scalars": 0})
+    return accumulator.Reload()
+
+
+def test_prints_plan_and_verdict(short_run):
+    result, text, _ = short_run
+    for words in (
+        "task    tmaze (length=5, active=False)",
+        "demands object memory over 5 steps",
+        "memoryless 0.50 (exact), recall 1.00 (exact)",
+        "memory  ffm:",
+        "bytes of state per stream",
+        "device  ",
+        "10 updates x 512 = 5,120 per seed (5,000 asked for), 2 seed(s) from 0",
+        "compile ",
+    ):
+        assert words in text
+    pattern = r"seed [01]: return -?\d\.\d\d \(floor .+, memoryless 0\.50, recall 1\.00"
+    assert len(re.findall(pattern, text)) == 2
+    assert len(result.scores) == len(result.verdicts) == 2
+
+
+def test_a_directory_per_seed_with_closed_tags(short_run):
+    _, _, directory = short_run
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", directory.name)
+    assert directory.parent.name == "ffm-ppo"
+    assert directory.parent.parent.name == "tmaze"
+    curves = []
+    for seed in (0, 1):
+        tags = events(directory / f"seed_{seed}").Tags()["scalars"]
+        assert set(tags) <= set(TAGS)
+        assert len(tags) == len(TAGS), set(TAGS) - set(tags)
+        points = events(directory / f"seed_{seed}").Scalars("loss/total")
+        assert [p.step for p in points] == [2048, 4096, 5120]
+        curves.append([p.value for p in points])
+    assert curves[0] != curves[1]
+
+
+def test_references_are_sibling_runs(short_run):
+    _, _, directory = short_run
+    for name in REFERENCES:
+        points = events(directory / f"reference_{name}").Scalars("evaluation/return")
+        assert [p.step for p in points] == [0, 5120]
+
+
+def test_hparams_are_filled(short_run):
+    _, _, directory = short_run
+    accumulator = events(directory / "seed_1")
+    data = accumulator.summary_metadata["_hparams_/session_start_info"].plugin_data
+    parsed = plugin_data_pb2.HParamsPluginData.FromString(data.content)
+    values = parsed.session_start_info.hparams
+    assert values["memory.name"].string_value == "ffm"
+    assert values["env.length"].number_value == 5
+    assert values["agent.previous_reward"].WhichOneof("kind") == "bool_value"
+
+
+def test_config_and_versions_are_kept(short_run):
+    _, _, directory = short_run
+    assert "length: 5" in (directory / "config.yaml").read_text()
+    versions = json.loads((directory / "versions.json").read_text())
+    assert versions["jax"] == jax.__version__ and versions["devices"]
+
+
+def test_the_tag_list_is_closed_and_documented(tmp_path):
+    with pytest.raises(ValueError, match="not on the list of tags"):
+        Writer(tmp_path).scalars({"loss/new": 1.0}, 0)
+    page = Path("docs/metrics.md").read_text()
+    documented = re.findall(r"^\| `([a-z_/]+)` \|", page, re.MULTILINE)
+    assert documented == list(TAGS)
+
+
+def test_the_update_loop_compiles_once_for_any_count():
+    agent = make_agent("none", num_envs=3, rollout_length=8)
+    traces = []
+
+    class Counted(type(agent)):
+        def update(self, state):
+            traces.append(1)
+            return super().update(state)
+
+    settings = {k: v for k, v in vars(agent).items() if k in agent.__match_args__}
+    counted = Counted(**settings)
+    loop = jax.jit(make_update_loop(counted, 4), donate_argnums=0)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    for count in (1, 4, 2):
+        state, metrics = loop(state, jnp.asarray(count, jnp.int32))
+        filled = ~np.isnan(metrics["loss/total"])
+        assert filled.sum() == count
+        if count == 1:
+            first = len(traces)
+    assert len(traces) == first
+    assert loop._cache_size() == 1
+    assert int(state.updates) == 7
+
+
+def test_buffers_are_donated():
+    agent = make_agent("gru", num_envs=3)
+    loop = jax.jit(make_update_loop(agent, 1), donate_argnums=0)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    loop(state, jnp.asarray(1, jnp.int32))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+
+
+def horizon_card(steps):
+    import dataclasses
+
+    return dataclasses.replace(Toy().card, horizon=(1, steps))
+
+
+@pytest.mark.parametrize(
+    ("context", "option", "gradient", "expected"),
+    [
+        (None, None, 21, None),
+        (20, "num_frames", 21, None),
+        (3, "num_frames", 128, "memory=m reaches 3 steps back (raise memory.num_fra"),
+        (0, None, 128, "memory=m reaches 0 steps back (choose another memory)"),
+        (None, None, 20, "gradients reach 19 steps back (raise agent.sequence_len"),
+        (3, "num_frames", 8, "memory.num_frames) and gradients reach 7 steps"),
+    ],
+)
+def test_horizon_warning(context, option, gradient, expected):
+    card = MemoryCard("", "window", context, context_option=option)
+    line = warning(horizon_card(20), card, "m", gradient)
+    if expected is None:
+        assert line is None
+    else:
+        assert expected in line and "\n" not in line

@@ -1,0 +1,78 @@
+"""The memory contract, over every registered model, in float32 and in float64."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import memory_models
+from memory_models.checker import start_patterns
+from memory_models.probe import make_probe
+from memory_models.properties import PROPERTIES
+
+HALF = 7
+KEY_SEED = 3
+
+
+@functools.cache
+def probe_of(name, double):
+    """Built once per model and precision; call it under the matching precision."""
+    assert jax.config.jax_enable_x64 == double
+    build = eqx.filter_jit(memory_models.builder(name, output_size=8))
+    model = build(5, key=jax.random.key(KEY_SEED))
+    return make_probe(model, input_size=5, half=HALF, seed=0)
+
+
+@pytest.mark.parametrize("check", PROPERTIES)
+@pytest.mark.parametrize("name", memory_models.names())
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+def test_guarantee(name, check, double):
+    @settings(max_examples=6, deadline=None, derandomize=True, database=None)
+    @given(
+        st.lists(st.booleans(), min_size=2 * HALF, max_size=2 * HALF),
+        st.integers(0, 10_000),
+    )
+    def holds(starts, seed):
+        PROPERTIES[check](probe_of(name, double), np.array(starts), seed)
+
+    with jax.enable_x64(double):
+        for starts in start_patterns(2 * HALF, seed=1):
+            PROPERTIES[check](probe_of(name, double), starts, 5)
+        holds()
+
+
+@pytest.mark.parametrize("name", memory_models.names())
+def test_keys_give_different_weights(name):
+    build = memory_models.builder(name, output_size=8)
+    one, same, other = (build(5, key=jax.random.key(seed)) for seed in (0, 0, 1))
+    assert eqx.tree_equal(one, same)
+    assert not eqx.tree_equal(one, other)
+
+
+@pytest.mark.parametrize("name", memory_models.names())
+def test_context_on_the_card_is_the_furthest_input_that_matters(name):
+    probe = probe_of(name, False)
+    context = probe.model.card.context
+    starts = np.zeros(probe.time, bool)
+    weights = jnp.zeros((probe.time, 8)).at[-1].set(1.0)
+    nothing = jax.tree.map(jnp.zeros_like, probe.weights(0)[1])
+    found = probe.gradients(
+        probe.model.initial_state(), probe.inputs(0), starts, (weights, nothing)
+    )
+    ages = np.flatnonzero(np.abs(found["inputs"]).max(axis=1)[::-1])
+    assert ages.max() == (probe.time - 1 if context is None else context)
+    option = probe.model.card.context_option
+    assert option is None or option in memory_models.options(name)
+
+
+@pytest.mark.parametrize("name", memory_models.names())
+def test_sizes_are_known(name):
+    model = probe_of(name, False).model
+    leaves = jax.tree.leaves(model.initial_state())
+    assert memory_models.state_bytes(model) == sum(leaf.nbytes for leaf in leaves)
+    assert memory_models.parameter_count(model) > 0

@@ -1,0 +1,43 @@
+"""configs/memory/ and the registry agree, and every key is explained."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import memory_models
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs" / "memory"
+
+
+def test_every_model_has_a_file_and_every_file_a_model():
+    files = {path.stem for path in FOLDER.glob("*.yaml")}
+    assert files == {*memory_models.names(), "custom"}
+
+
+@pytest.mark.parametrize("name", memory_models.names())
+def test_keys_and_defaults_are_those_of_the_model(name):
+    config = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    options = {
+        option: parameter.default
+        for option, parameter in memory_models.options(name).items()
+    }
+    assert config == {"name": name, "output_size": 128, "raw_keys": [], **options}
+
+
+def test_custom_has_a_target_and_arguments():
+    config = yaml.safe_load((FOLDER / "custom.yaml").read_text())
+    assert config == {
+        "name": "custom",
+        "target": None,
+        "output_size": 128,
+        "args": {},
+        "raw_keys": [],
+    }
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_key_has_a_comment_above_it(path):
+    lines = path.read_text().splitlines()
+    assert all(line.startswith("# ") for line in lines[::2])
+    assert all(line[0].isalpha() for line in lines[1::2])
