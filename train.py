@@ -12,7 +12,7 @@ from rich.console import Console
 from agents.config import build
 from agents.convert import ConfigError
 from agents.overrides import check, for_hydra, plain
-from agents.run import run
+from agents.run import run, select_device
 
 
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")
@@ -35,6 +35,10 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         jobs = check(arguments)
+        devices = {str(config["device"]) for config in jobs}
+        if len(devices) > 1:
+            raise ConfigError("the jobs of a sweep share a process: choose one device.")
+        select_device(devices.pop())
         if len(jobs) > 1:
             for config in jobs:
                 build(config)

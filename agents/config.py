@@ -50,22 +50,10 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings = dict(config)
     for name, annotation in _TOP_LEVEL.items():
         settings[name] = convert(settings.get(name), annotation, name)
-    for name in ("seed", "log_interval"):
-        if settings[name] < (0 if name == "seed" else 1):
-            raise ConfigError(f"{name}={settings[name]} is too small.")
-    for name in ("num_seeds", "total_steps"):
-        if settings[name] < 1:
-            raise ConfigError(f"{name}={settings[name]} must be at least 1.")
     settings["evaluation"] = convert_all(
         settings["evaluation"], _EVALUATION, "evaluation"
     )
-    if settings["evaluation"]["episodes"] < 1:
-        raise ConfigError("evaluation.episodes must be at least 1.")
-    if settings["evaluation"]["exploration"] not in (None, 0.0):
-        raise ConfigError(
-            f"evaluation.exploration={settings['evaluation']['exploration']} must be "
-            "0.0 (greedy) or null (the policy itself)."
-        )
+    _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
@@ -78,6 +66,37 @@ def build(config: Mapping[str, Any]) -> Plan:
         agent=agent,
         num_updates=-(-settings["total_steps"] // agent.steps_per_update),
     )
+
+
+_LIMITS: dict[str, tuple[int, int]] = {
+    "seed": (0, 2**32 - 1),
+    "num_seeds": (1, 10_000),
+    "total_steps": (1, 10**15),
+    "log_interval": (1, 10**6),
+    "evaluation.interval": (1, 10**15),
+    "evaluation.episodes": (1, 10**7),
+    "evaluation.step_limit": (1, 10**9),
+}
+
+
+def _check_limits(settings: Mapping[str, Any]) -> None:
+    for name, (low, high) in _LIMITS.items():
+        group, _, key = name.rpartition(".")
+        value = (settings[group] if group else settings)[key]
+        if value is not None and not low <= value <= high:
+            allowed = f"at least {low}" if value < low else f"at most {high:,}"
+            raise ConfigError(f"{name}={value} must be {allowed}.")
+    last = settings["seed"] + settings["num_seeds"] - 1
+    if last >= 2**32:
+        raise ConfigError(f"the last seed, {last}, must be below 2**32.")
+    if settings["run_directory"] in ("", "???"):
+        raise ConfigError("run_directory is empty; name a folder, such as runs.")
+    exploration = settings["evaluation"]["exploration"]
+    if exploration not in (None, 0.0):
+        raise ConfigError(
+            f"evaluation.exploration={exploration} must be 0.0 (greedy) or null (the "
+            "policy itself)."
+        )
 
 
 _TOP_LEVEL: dict[str, Any] = {
@@ -129,6 +148,10 @@ def build_memory(
     prefix = "memory"
     if "target" in given:
         target = _load(given.pop("target"), "memory.target", None)
+        try:
+            memory_registry.check_signature(name, target)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"memory.target: {error}") from error
         given, prefix = dict(given.pop("args", None) or {}), "memory.args"
     else:
         try:
@@ -170,7 +193,7 @@ def build_agent(
     agent = _construct(target, arguments, "agent")
     try:
         agent.check()
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from error
     return agent
 
@@ -179,7 +202,9 @@ def _construct(target: Any, arguments: dict[str, Any], prefix: str) -> Any:
     try:
         return target(**arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{prefix}: {error}") from error
+        message = str(error).splitlines()[0]
+        told = message if message.startswith(prefix) else f"{prefix}: {message}"
+        raise ConfigError(told) from error
 
 
 def _load(path: Any, name: str, base: type | None) -> Any:
@@ -191,8 +216,10 @@ def _load(path: Any, name: str, base: type | None) -> Any:
     module_name, attribute = path.split(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{name}={path!r} cannot be imported: {error}.") from error
+    except Exception as error:  # a module of the user's may fail in any way
+        raise ConfigError(
+            f"{name}={path!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
     if not hasattr(module, attribute):
         raise ConfigError(
             f"{name}={path!r}: module {module_name!r} has no {attribute!r}."

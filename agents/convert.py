@@ -3,7 +3,7 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 
@@ -44,7 +44,9 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
             f"{name}={value!r} is not one of {choices}."
             + nearest(str(value), [str(a) for a in arguments])
         )
-    if origin is tuple:
+    if origin in (tuple, Sequence):
+        if value is None or isinstance(value, Mapping):
+            raise ConfigError(f"{name}={value!r} must be a list, such as [a,b].")
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(convert(item, arguments[0], name) for item in items)
     if annotation in _CONVERSIONS:

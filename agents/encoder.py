@@ -50,13 +50,23 @@ def _observation_leaves(space: gymnasium.Space, observation: Any) -> list[Array]
 
 
 def is_image(space: gymnasium.Space) -> bool:
-    """Whether a space is pixels: a uint8 Box `[height, width, channels]`."""
-    return (
-        isinstance(space, gymnasium.spaces.Box)
-        and space.dtype == np.uint8
-        and len(space.shape) == 3
-        and min(space.shape[:2]) >= 8
-    )
+    """Whether a space is pixels: a uint8 Box `[height, width, channels]`.
+
+    Raises:
+        ValueError: pixels with the channels first.
+    """
+    if (
+        not isinstance(space, gymnasium.spaces.Box)
+        or space.dtype != np.uint8
+        or len(space.shape) != 3
+    ):
+        return False
+    if space.shape[0] <= 4 and min(space.shape[1:]) >= 8:
+        raise ValueError(
+            f"observation space {space} looks like pixels with the channels first; "
+            "give them as [height, width, channels]."
+        )
+    return min(space.shape[:2]) >= 8
 
 
 def flatten_leaf(space: gymnasium.Space, x: Array) -> Float[Array, "... features"]:
@@ -206,6 +216,11 @@ class Encoder(eqx.Module):
             self._append("previous_reward", 1)
 
     def _append(self, name: str, width: int) -> None:
+        if name in self.columns:
+            raise ValueError(
+                f"two inputs are named {name!r}; rename the observation key, or name "
+                "it once in raw_keys."
+            )
         self.columns = {**self.columns, name: (self.size, self.size + width)}
         self.size += width
 

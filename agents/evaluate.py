@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from agents.base import Agent, Inputs, Params
-from envs.base import Card
+from agents.base import Agent, Params
+from agents.rollout import next_inputs
+from envs.base import Card, float_dtype
 
 MINIMUM_EPISODES = 200
 """Fewest evaluation episodes on which a verdict is given."""
@@ -70,8 +71,6 @@ def play_episodes(
     observation, env_state = jax.vmap(env.reset)(row_keys(reset_key))
     inputs = agent.first_inputs(observation, mask_of(env, env_state), episodes)
 
-    reward_dtype = jax.dtypes.canonicalize_dtype(float)
-
     def step(carry: Any) -> Any:
         time, env_state, inputs, memory_state, result = carry
         act_key, env_key = jax.random.split(jax.random.fold_in(run_key, time))
@@ -81,24 +80,14 @@ def play_episodes(
         observation, env_state, reward, terminated, truncated, info = jax.vmap(
             env.step
         )(row_keys(env_key), env_state, action)
-        playing = ~result.finished
-        success = result.success
-        if success is not None:
-            success = jnp.where(playing, info["success"], success)
-        result = Episodes(
-            episode_return=result.episode_return
-            + jnp.where(playing, reward, 0).astype(reward_dtype),
-            episode_length=result.episode_length + playing.astype(jnp.int32),
-            success=success,
-            finished=result.finished | terminated | truncated,
-        )
-        inputs = Inputs(
+        ended = terminated | truncated
+        result = _count(result, reward, ended, info)
+        inputs = next_inputs(
+            inputs,
             observation=observation,
             start=jnp.zeros_like(terminated),
-            previous_action=None if inputs.previous_action is None else action,
-            previous_reward=None
-            if inputs.previous_reward is None
-            else reward.astype(reward_dtype),
+            action=action,
+            reward=reward.astype(float_dtype()),
             action_mask=mask_of(env, env_state),
         )
         return time + 1, env_state, inputs, memory_state, result
@@ -106,17 +95,35 @@ def play_episodes(
     def unfinished(carry: Any) -> Bool[Array, ""]:
         return (carry[0] < step_limit) & ~carry[-1].finished.all()
 
-    has_success = "success" in agent.info_keys
-    initial = Episodes(
-        episode_return=jnp.zeros(episodes, reward_dtype),
-        episode_length=jnp.zeros(episodes, jnp.int32),
-        success=jnp.zeros(episodes, bool) if has_success else None,
-        finished=jnp.zeros(episodes, bool),
-    )
+    initial = _none_yet(episodes, "success" in agent.info_keys)
     memory_state = agent.initial_memory(params, episodes)
     time = jnp.zeros((), jnp.int32)
     carry = (time, env_state, inputs, memory_state, initial)
     return jax.lax.while_loop(unfinished, step, carry)[-1]
+
+
+def _none_yet(episodes: int, has_success: bool) -> Episodes:
+    return Episodes(
+        episode_return=jnp.zeros(episodes, float_dtype()),
+        episode_length=jnp.zeros(episodes, jnp.int32),
+        success=jnp.zeros(episodes, bool) if has_success else None,
+        finished=jnp.zeros(episodes, bool),
+    )
+
+
+def _count(result: Episodes, reward: Array, ended: Array, info: Any) -> Episodes:
+    """Add a step to the episodes that are still playing."""
+    playing = ~result.finished
+    success = result.success
+    if success is not None:
+        success = jnp.where(playing, info["success"], success)
+    earned = jnp.where(playing, reward, 0).astype(result.episode_return.dtype)
+    return Episodes(
+        episode_return=result.episode_return + earned,
+        episode_length=result.episode_length + playing.astype(jnp.int32),
+        success=success,
+        finished=result.finished | ended,
+    )
 
 
 def mask_of(env: Any, env_state: Any) -> Bool[Array, "batch actions"] | None:
@@ -174,6 +181,8 @@ def verdict(result: Score, card: Card) -> str:
             f"no verdict ({result.episodes} evaluation episodes are fewer than the "
             f"{MINIMUM_EPISODES} that one needs)"
         )
+    if result.unfinished:
+        return f"no verdict ({result.unfinished} episodes hit the step limit)"
     if memoryless is None:
         return f"no verdict (memoryless return unknown: {card.memoryless.note})"
     if recall is None:
@@ -184,17 +193,14 @@ def verdict(result: Score, card: Card) -> str:
     return "memory used" if result.lower > threshold else "memory not shown"
 
 
-def describe(result: Score, card: Card) -> str:
-    """The closing line of a run: return, the card's returns, verdict."""
+def describe(result: Score, card: Card, ending: str) -> str:
+    """The closing line of a run: return, the card's returns, and how it ends."""
 
     def show(value: float | None) -> str:
         return "unknown" if value is None else f"{value:.2f}"
 
-    line = (
+    return (
         f"return {result.mean:.2f} (floor {show(card.floor.value)}, "
         f"memoryless {show(card.memoryless.value)}, "
-        f"recall {show(card.recall.value)}): {verdict(result, card)}"
+        f"recall {show(card.recall.value)}): {ending}"
     )
-    if result.unfinished:
-        line += f"; {result.unfinished} episodes hit the step limit unfinished"
-    return line

@@ -5,6 +5,7 @@ that a typo becomes one sentence with the nearest valid name.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
@@ -21,7 +23,14 @@ GROUPS = ("env", "memory", "agent", "experiment")
 OPEN_KEYS = ("env.args.", "memory.args.")
 """Keys under which anything may be set: the parameters of a user's own class."""
 
-_MAXIMUM_JOBS_CHECKED = 256
+FIXED_KEYS = ("env.id", "memory.name", "agent.name")
+"""Keys that a choice of group sets; another value would keep the group's settings."""
+
+_HYDRA_FLAGS_WITH_VALUE = (
+    *("--cfg", "-c", "--config-name", "-cn", "--config-path", "-cp"),
+    *("--config-dir", "-cd", "--package", "-p"),
+)
+_MANY_JOBS = 64
 
 
 def group_options(group: str) -> list[str]:
@@ -41,8 +50,12 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
     """
     parser = OverridesParser.create()
     choices: list[list[str]] = []
-    for word in arguments:
-        if word.startswith("-") or word.lstrip("+~").startswith("hydra"):
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if (
+            before in _HYDRA_FLAGS_WITH_VALUE
+            or word.startswith("-")
+            or word.lstrip("+~").startswith("hydra")
+        ):
             continue
         if "=" not in word and not word.startswith("~"):
             raise ConfigError(
@@ -57,8 +70,26 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
                 "spaces or commas."
             ) from None
         choices.append(_texts(override, word))
-    jobs = itertools.islice(itertools.product(*choices), _MAXIMUM_JOBS_CHECKED)
-    return [compose_config(job) for job in jobs]
+    if len(choices) > 0 and not {"-m", "--multirun"} & set(arguments):
+        several = [texts for texts in choices if len(texts) > 1]
+        if several:
+            raise ConfigError(
+                f"{', '.join(several[0])} are several runs; add -m to make a sweep."
+            )
+    return [compose_config(job) for job in _jobs(choices)]
+
+
+def _jobs(choices: list[list[str]]) -> list[tuple[str, ...]]:
+    """All jobs of a sweep; of many, enough that every value occurs."""
+    count = math.prod(len(texts) for texts in choices)
+    if count <= _MANY_JOBS:
+        return list(itertools.product(*choices))
+    first = [texts[0] for texts in choices]
+    return [
+        (*first[:i], text, *first[i + 1 :])
+        for i, texts in enumerate(choices)
+        for text in texts
+    ]
 
 
 def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
@@ -86,6 +117,7 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
         words = list(groups)
         for name, value in settings:
             if not name.startswith(OPEN_KEYS):
+                _check_settable(name, chosen)
                 if name not in known:
                     raise ConfigError(
                         f"there is no setting {name!r} here.{nearest(name, known)}"
@@ -101,13 +133,37 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             config = compose("config", overrides=words)
         except HydraException as error:
-            raise ConfigError(str(error).splitlines()[0]) from None
+            raise ConfigError(
+                f"{_first_line(error)}: the value is of another kind than this setting."
+            ) from None
     return plain(config)
+
+
+def _check_settable(name: str, chosen: Any) -> None:
+    """Refuse keys that a group fixes, and values for a whole block of settings."""
+    group = name.split(".")[0]
+    if name in FIXED_KEYS and name != "memory.name":
+        raise ConfigError(
+            f"{name} belongs to the choice of {group}; write {group}=<choice>."
+        )
+    if name == "memory.name" and "target" not in chosen.memory:
+        raise ConfigError(
+            "memory.name belongs to the choice of memory; write memory=<choice>."
+        )
+    if OmegaConf.is_dict(OmegaConf.select(chosen, name)):
+        raise ConfigError(f"{name} holds settings; set one of them: {name}.key=value.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
 
 
 def plain(config: Any) -> dict[str, Any]:
     """A composed configuration as plain Python values, without Hydra's own part."""
-    container = OmegaConf.to_container(config, resolve=True)
+    try:
+        container = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{_first_line(error)}.") from None
     assert isinstance(container, dict)
     container.pop("hydra", None)
     return {str(key): value for key, value in container.items()}
@@ -125,6 +181,8 @@ def _texts(override: Override, word: str) -> list[str]:
             f"{word!r} adds or deletes a setting, but all settings exist already; "
             "write name=value."
         )
+    if override.package is not None:
+        raise ConfigError(f"{word!r} names a package; write group=choice without '@'.")
     name = override.key_or_group
     if override.is_sweep_override():
         values = list(override.sweep_string_iterator())

@@ -91,13 +91,13 @@ class PPO(Agent):
     sequence_length: int | None = None
     num_epochs: int = 4
     num_minibatches: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     anneal_updates: int | None = None
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_ratio: float = 0.2
     clip_value: float | None = None
-    entropy_coefficient: float = 0.01
+    entropy_coefficient: float = 0.003
     value_coefficient: float = 0.5
     max_gradient_norm: float = 0.5
     normalize_advantage: bool = False

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import jax
 from omegaconf import OmegaConf
 
 from agents.config import Plan
+from agents.convert import ConfigError
 
 
 def make_run_directory(plan: Plan) -> Path:
@@ -35,7 +37,13 @@ def make_run_directory(plan: Plan) -> Path:
     while directory.exists():  # another run with these settings in this second
         number += 1
         directory = parent / f"{stem}-{number}"
-    directory.mkdir(parents=True)
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"run_directory={plan.config['run_directory']} cannot be written: "
+            f"{error.strerror} ({error.filename})."
+        ) from error
     (directory / "config.yaml").write_text(text)
     (directory / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
     return directory
@@ -44,21 +52,28 @@ def make_run_directory(plan: Plan) -> Path:
 def versions() -> dict[str, Any]:
     """What this run ran on: packages, commit, device, command line."""
     packages = ("engram-rl", "jax", "jaxlib", "equinox", "optax", "gymnasium", "numpy")
-    commit = subprocess.run(
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "commit": _commit(),
+        "devices": [str(device) for device in jax.devices()],
+        "command": sys.argv,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, None outside one or without git."""
+    if shutil.which("git") is None:
+        return None
+    described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{name: importlib.metadata.version(name) for name in packages},
-        "commit": commit.stdout.strip() or None,
-        "devices": [str(device) for device in jax.devices()],
-        "command": sys.argv,
-    }
+    return described.stdout.strip() or None
 
 
 def peak_bytes() -> int:

@@ -67,14 +67,22 @@ Act = Callable[[MemoryState, Inputs, PRNGKeyArray], tuple[Any, MemoryState, Extr
 Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
 
 
-def next_inputs(inputs: Inputs, action: Any, step: Step) -> Inputs:
-    """Inputs after a step: the same fields as before, filled from it."""
+def next_inputs(
+    inputs: Inputs,
+    *,
+    observation: Any,
+    start: Array,
+    action: Any,
+    reward: Array,
+    action_mask: Array | None,
+) -> Inputs:
+    """What follows `inputs`: the same fields as before, filled with what came of it."""
     return Inputs(
-        observation=step.observation,
-        start=jnp.asarray(step.ended),
+        observation=observation,
+        start=start,
         previous_action=None if inputs.previous_action is None else action,
-        previous_reward=None if inputs.previous_reward is None else step.reward,
-        action_mask=step.action_mask,
+        previous_reward=None if inputs.previous_reward is None else reward,
+        action_mask=action_mask,
     )
 
 
@@ -131,7 +139,14 @@ def collect(
             streams.memory_state, streams.inputs, act_key
         )
         env_state, step = env.step(env_key, streams.env_state, action)
-        inputs = next_inputs(streams.inputs, action, step)
+        inputs = next_inputs(
+            streams.inputs,
+            observation=step.observation,
+            start=jnp.asarray(step.ended),
+            action=action,
+            reward=step.reward,
+            action_mask=step.action_mask,
+        )
         bootstrap = jnp.zeros_like(step.reward)
         if truncates:
             bootstrap = truncation_values(value, memory_state, inputs, step)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents import evaluate
 from agents.config import Plan, build
+from agents.convert import ConfigError
 from agents.plan import describe_plan
 from agents.records import flat, make_run_directory, peak_bytes
 from agents.tensorboard import Writer, write_references
@@ -54,14 +55,48 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         agents.config.ConfigError: a mistake in the configuration.
     """
     console = console or Console()
-    if config.get("device", "auto") in ("cpu", "gpu", "tpu"):
-        platforms = {"gpu": "cuda,rocm"}.get(config["device"], config["device"])
-        jax.config.update("jax_platforms", platforms)
+    select_device(str(config.get("device", "auto")))
     plan = build(config)
     console.print(describe_plan(plan), highlight=False, soft_wrap=True)
     directory = make_run_directory(plan)
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     return Trainer(plan, directory, console).run()
+
+
+def select_device(name: str) -> None:
+    """Make JAX use a device; 'auto' leaves the choice to JAX.
+
+    Raises:
+        ConfigError: there is none here, or JAX already runs on another.
+    """
+    if name not in ("cpu", "gpu", "tpu"):
+        return
+    jax.config.update("jax_platforms", {"gpu": "cuda"}.get(name, name))
+    try:
+        used = jax.default_backend()
+    except (RuntimeError, AssertionError):  # JAX asserts where no plugin is installed
+        raise ConfigError(
+            f"device={name}, but JAX finds none here; install the JAX of that device, "
+            "or use device=auto."
+        ) from None
+    if used != name:
+        raise ConfigError(
+            f"device={name}, but this process already runs on {used}; start another."
+        )
+
+
+def compile_updates(
+    agent: Any, num_seeds: int, capacity: int, state: Any
+) -> tuple[Callable[..., Any], float]:
+    """Compile `make_update_loop` for a state whose buffers it may reuse.
+
+    Returns:
+        `(state, count) -> (state, metrics)`, and the seconds that compiling took.
+    """
+    loop = over_seeds(make_update_loop(agent, capacity), num_seeds)
+    began = time.perf_counter()
+    lowered = jax.jit(loop, donate_argnums=0).lower(state, jnp.asarray(1, jnp.int32))
+    return lowered.compile(), time.perf_counter() - began
 
 
 def over_seeds(function: Callable[..., Any], num_seeds: int) -> Callable[..., Any]:
@@ -119,6 +154,7 @@ class Trainer:
         self.keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.log_interval = min(config["log_interval"], plan.num_updates)
         self.last_score = float("nan")
+        self.diverged: dict[int, int] = {}
 
     def run(self) -> Result:
         """Train, evaluate, write."""
@@ -143,7 +179,9 @@ class Trainer:
         num_updates, per_update = self.plan.num_updates, self.agent.steps_per_update
         interval = self.plan.config["evaluation"]["interval"]
         state = jax.jit(over_seeds(self.agent.init, self.num_seeds))(self.keys)
-        update, compile_seconds = self._compile(state)
+        update, compile_seconds = compile_updates(
+            self.agent, self.num_seeds, self.log_interval, state
+        )
         evaluation = self._compile_evaluation()
         for writer in writers:
             writer.scalars({"time/compile_seconds": compile_seconds}, 0)
@@ -168,24 +206,16 @@ class Trainer:
                 rate = count * per_update * self.num_seeds / seconds
                 note = f"{rate:,.0f} steps/s, return {self.last_score:.2f}"
                 progress.update(task, completed=step, note=note)
-        card = self.plan.env.card
         return Result(
             directory=self.directory,
             scores=scores,
-            verdicts=[evaluate.verdict(score, card) for score in scores],
+            verdicts=[
+                self._verdict(index, score) for index, score in enumerate(scores)
+            ],
             params=state.params,
             compile_seconds=compile_seconds,
             train_seconds=time.perf_counter() - began,
         )
-
-    def _compile(self, state: Any) -> tuple[Callable[..., Any], float]:
-        loop = over_seeds(
-            make_update_loop(self.agent, self.log_interval), self.num_seeds
-        )
-        began = time.perf_counter()
-        count = jnp.asarray(1, jnp.int32)
-        compiled = jax.jit(loop, donate_argnums=0).lower(state, count).compile()
-        return compiled, time.perf_counter() - began
 
     def _compile_evaluation(self) -> Callable[..., Any]:
         settings = self.plan.config["evaluation"]
@@ -248,6 +278,13 @@ class Trainer:
             "memory/peak_bytes": float(peak_bytes()),
         }
         for index, writer in enumerate(writers):
+            finite = np.isfinite(metrics["loss/total"][index][:count])
+            if not finite.all() and index not in self.diverged:
+                self.diverged[index] = step
+                self.console.print(
+                    f"seed {self.seeds[index]} diverged: its loss is not finite by "
+                    f"step {step:,}; a smaller agent.learning_rate may help"
+                )
             means = {tag: _mean(x[index][:count]) for tag, x in metrics.items()}
             writer.scalars({**means, **shared}, step)
 
@@ -269,11 +306,15 @@ class Trainer:
             f"{steps / result.train_seconds:,.0f} steps/s with evaluations",
             highlight=False,
         )
-        for seed, score in zip(self.seeds, result.scores, strict=True):
+        for index, seed in enumerate(self.seeds):
+            line = evaluate.describe(result.scores[index], card, result.verdicts[index])
             prefix = f"seed {seed}: " if self.num_seeds > 1 else ""
-            self.console.print(
-                prefix + evaluate.describe(score, card), highlight=False, soft_wrap=True
-            )
+            self.console.print(prefix + line, highlight=False, soft_wrap=True)
+
+    def _verdict(self, index: int, score: evaluate.Score) -> str:
+        if index in self.diverged:
+            return f"no verdict (training diverged by step {self.diverged[index]:,})"
+        return evaluate.verdict(score, self.plan.env.card)
 
 
 def _mean(values: np.ndarray) -> float:

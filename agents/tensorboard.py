@@ -49,6 +49,12 @@ TAGS = {
 }
 """Every tag that a run may write, with its meaning. docs/metrics.md lists the same."""
 
+MAY_BE_MISSING = (
+    *("train/return", "train/episode_length", "train/success"),
+    "value/explained_variance",
+)
+"""Tags that an update may have no value for: no episode ended, constant targets."""
+
 REFERENCES = ("floor", "memoryless", "recall")
 """The card's returns that are written as sibling runs."""
 
@@ -66,7 +72,11 @@ class Writer:
         self._writer = EventFileWriter(str(directory))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write scalars at an environment step; nan means 'not measured', skipped."""
+        """Write scalars at an environment step.
+
+        A nan in `MAY_BE_MISSING` means 'nothing to measure' and is left out; anywhere
+        else it is written, because it is news.
+        """
         summary = Summary()
         for tag, value in values.items():
             if tag not in TAGS:
@@ -74,7 +84,7 @@ class Writer:
                     f"tag {tag!r} is not on the list of tags; add it with its meaning "
                     "to agents/tensorboard.py and docs/metrics.md."
                 )
-            if not math.isnan(value):
+            if not (math.isnan(value) and tag in MAY_BE_MISSING):
                 summary.value.add(tag=tag, simple_value=value)
         if summary.value:
             self._add(summary, step)

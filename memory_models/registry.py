@@ -49,19 +49,30 @@ def register(name: str, target: Callable[..., MemoryModel]) -> None:
         )
     if _REGISTRY.get(name, target) is not target:
         raise ValueError(f"memory name {name!r} is taken; choose another name.")
+    check_signature(name, target)
+    _REGISTRY[name] = target
+
+
+def check_signature(name: str, target: Any) -> None:
+    """Check that `target` can be built as `(input_size, output_size, *, key, ...)`.
+
+    Raises:
+        ValueError: not callable, a parameter missing, or an option without a default.
+    """
+    if not callable(target):
+        raise ValueError(f"{name!r} is {target!r}, which is not a class or function.")
     signature = inspect.signature(target).parameters
     for needed in ("input_size", "output_size", "key"):
         if needed not in signature:
             raise ValueError(
-                f"cannot register {name!r}: its signature has no {needed!r}; it must "
-                "be (input_size, output_size, *, key, ...options)."
+                f"cannot use {name!r} as a memory: its signature has no {needed!r}; it "
+                "must be (input_size, output_size, *, key, ...options)."
             )
-    _REGISTRY[name] = target
-    for option, parameter in options(name).items():
+    for option, parameter in options_of(target).items():
         if parameter.default is inspect.Parameter.empty:
-            del _REGISTRY[name]
             raise ValueError(
-                f"cannot register {name!r}: its option {option!r} has no default."
+                f"cannot use {name!r} as a memory: its option {option!r} has no "
+                "default."
             )
 
 
@@ -90,7 +101,7 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     return options_of(lookup(name))
 
 
-def options_of(target: Callable[..., MemoryModel]) -> dict[str, inspect.Parameter]:
+def options_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The options of a model: its parameters beyond sizes, key and columns."""
     signature = inspect.signature(target).parameters
     return {

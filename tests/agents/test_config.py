@@ -37,11 +37,32 @@ WRONG = {
     "total_steps=0": "total_steps=0 must be at least 1.",
     "total_steps=lots": "total_steps='lots' must be a whole number.",
     "num_seeds=0": "num_seeds=0 must be at least 1.",
-    "seed=-1": "seed=-1 is too small.",
+    "seed=-1": "seed=-1 must be at least 0.",
     "device=tpuu": "is not one of 'auto', 'cpu', 'gpu', 'tpu'. Did you mean 'tpu'?",
     "env.length=0": "length",
-    "env.id=TMaze-v9": "there is no environment 'TMaze-v9'. Did you mean",
-    "evaluation.episodes=0": "evaluation.episodes must be at least 1.",
+    "env.id=TMaze-v9": "env.id belongs to the choice of env; write env=<choice>.",
+    "memory.name=none": "memory.name belongs to the choice of memory",
+    "evaluation=null": "evaluation holds settings; set one of them",
+    "env=custom env.target=envs.tmaze:TMaze env.args=3": "env.args holds settings",
+    "memory.raw_keys={a:1}": "the value is of another kind than this setting.",
+    "memory.raw_keys=null": "must be a list, such as [a,b].",
+    "memory.raw_keys=[observation,observation]": "two inputs are named",
+    "seed=${nope}": "'nope'",
+    "env@foo=tmaze": "write group=choice without '@'",
+    "memory=none,gru": "are several runs; add -m to make a sweep.",
+    "memory=custom memory.target=math:pi": "which is not a class or function.",
+    "memory=custom memory.target=os:getcwd": "its signature has no 'input_size'",
+    "memory=custom memory.target=memory_models:make": "has no default",
+    "memory=custom memory.target=:x": "cannot be imported",
+    "evaluation.interval=0": "evaluation.interval=0 must be at least 1.",
+    "evaluation.step_limit=-1": "evaluation.step_limit=-1 must be at least 1.",
+    "seed=4294967295 num_seeds=2": "the last seed, 4294967296, must be below 2**32.",
+    "run_directory=": "run_directory is empty",
+    "agent.gamma=1.5": "agent.gamma must be in 0 to 1, not 1.5.",
+    "agent.clip_ratio=0": "agent.clip_ratio must be above 0, not 0.0.",
+    "agent.sequence_length=0": "agent.sequence_length must be at least 1, not 0.",
+    "env=probe_flip env.kinds=null": "env.kinds=None must be a list",
+    "evaluation.episodes=0": "evaluation.episodes=0 must be at least 1.",
     "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
     "memory.output_size=0": "memory.output_size=0 must be at least 1.",
     "memory.raw_keys=[image]": "raw_keys names 'image', but this task observes",
@@ -148,6 +169,14 @@ def test_the_command_line_itself():
     assert "Traceback" not in wrong.stderr
     assert wrong.stderr.strip().count("\n") == 0
     assert wrong.stderr.startswith("error: there is no memory 'hcm'.")
+    for line, words in {
+        "device=gpu": "device=gpu, but JAX finds none here",
+        "-m device=cpu,gpu": "choose one device",
+        "run_directory=/proc/x": "run_directory=/proc/x cannot be written",
+    }.items():
+        refused = run_train(*line.split(), "experiment=smoke")
+        assert refused.returncode == 2, line
+        assert "Traceback" not in refused.stderr and words in refused.stderr
     help = run_train("--help")
     assert help.returncode == 0
     assert "env: " in help.stdout and "tmaze" in help.stdout

@@ -78,11 +78,13 @@ def test_unfinished_episodes_are_counted(trained):
 
 
 def test_evaluation_keys_are_not_training_keys():
-    """Updates fold small numbers into a key split from the seed's."""
+    """Updates fold small numbers into a key that is split from the seed's."""
     agent = make_agent("none")
     seed_key = jax.random.key(0)
     state = jax.jit(agent.init)(seed_key)
     evaluation = jax.random.key_data(evaluate.evaluation_key(seed_key))
+    for part in jax.random.split(seed_key, 3):
+        assert not np.array_equal(evaluation, jax.random.key_data(part))
     for number in range(50):
         training = jax.random.key_data(jax.random.fold_in(state.key, number))
         assert not np.array_equal(evaluation, training)
@@ -110,6 +112,11 @@ def make_score(lower, episodes=512):
             make_score(0.9),
             make_card(unknown("nobody solved it"), exact(1.0)),
             "no verdict (memoryless return unknown: nobody solved it)",
+        ),
+        (
+            dataclasses.replace(make_score(0.9), unfinished=3),
+            make_card(exact(0.5), exact(1.0)),
+            "no verdict (3 episodes hit the step limit)",
         ),
         (
             make_score(0.9),

@@ -5,6 +5,11 @@ memory state, for interleaved chunks, for step and sequence modes that differ. F
 such mistakes are planted to see that it does.
 """
 
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,56 +38,75 @@ def make_agent(memory="gru", env=None, **settings):
     )
 
 
-def redraw(params, key):
-    """All parameters normal at scale 0.3: customary small heads hide everything."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    fresh = [
-        0.3 * jax.random.normal(k, x.shape, x.dtype)
-        if jnp.issubdtype(x.dtype, jnp.floating)
-        else x
-        for k, x in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, fresh)
+def redrawn(agent):
+    """Parameters, all normal at scale 0.3: customary small heads hide everything."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(agent.init, jax.random.key(0)).params
+    return jax.tree.map(
+        lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes
+    )
+
+
+def first_streams(agent):
+    """Where the streams stand before any step."""
+    return jax.jit(lambda key: agent.init(key).streams)(jax.random.key(0))
+
+
+class Case(NamedTuple):
+    """An agent, its redrawn parameters, a rollout, and the learner's pass compiled."""
+
+    agent: PPO
+    params: Any
+    rollout: Any
+    batch: Any
+    gap: Callable[..., tuple[jax.Array, jax.Array]]
 
 
 def second_rollout(agent):
-    """Parameters and a rollout whose first memory states are not initial ones."""
+    """A case whose rollout does not begin with initial memory states."""
 
-    def collect(key):
-        state = agent.init(key)
-        params = redraw(state.params, jax.random.key(1))
-        streams, _ = agent.rollout(params, state.streams, jax.random.key(2))
-        streams, rollout = agent.rollout(params, streams, jax.random.key(3))
-        return params, rollout, agent.advantages(params, streams, rollout)
+    params = redrawn(agent)
 
-    return jax.jit(collect)(jax.random.key(0))
+    def collect(params, streams, key):
+        streams, rollout = agent.rollout(params, streams, key)
+        return streams, rollout, agent.advantages(params, streams, rollout)
 
+    collect = jax.jit(collect)
+    streams = collect(params, first_streams(agent), jax.random.key(1))[0]
+    _, rollout, batch = collect(params, streams, jax.random.key(2))
 
-def learner_gap(agent, params, batch, entering, mutate=lambda inputs: inputs):
-    """Largest difference in log-probability and in value over all minibatches."""
-
-    def gaps(params, batch, entering):
+    def gap(params, batch, entering):
+        """Largest differences in log-probability and in value."""
         state = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), entering)
         steps = batch.transitions
-        _, distribution, value = agent.network(params).sequence(
-            state, mutate(steps.inputs)
-        )
+        _, distribution, value = agent.network(params).sequence(state, steps.inputs)
         log_ratio = distribution.log_prob(steps.extras.raw_action)
         log_ratio = log_ratio - steps.extras.log_prob
         return jnp.abs(log_ratio).max(), jnp.abs(value - steps.extras.value).max()
 
-    return [float(gap) for gap in jax.jit(gaps)(params, batch, entering)]
+    return Case(agent, params, rollout, batch, jax.jit(gap))
+
+
+@functools.cache
+def case_of(memory):
+    """The default agent with a memory; shared by the tests below."""
+    return second_rollout(make_agent(memory))
+
+
+def gaps(case, batch=None, entering=None):
+    """The learner's two gaps, with a planted batch or entering state if given."""
+    batch = case.batch if batch is None else batch
+    entering = case.rollout.memory_states if entering is None else entering
+    return [float(gap) for gap in case.gap(case.params, batch, entering)]
 
 
 @pytest.mark.parametrize("memory", MECHANISMS)
 def test_every_mechanism(memory):
-    agent = make_agent(memory)
-    params, rollout, batch = second_rollout(agent)
-    steps = rollout.transitions
+    case = case_of(memory)
+    steps = case.rollout.transitions
     assert steps.terminated.any() and steps.truncated.any()
     assert (steps.terminated & steps.truncated).any()
-    assert max(learner_gap(agent, params, batch, rollout.memory_states)) <= 1e-4
+    assert max(gaps(case)) <= 1e-4
 
 
 CASES = {
@@ -99,80 +123,95 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_space_and_setting(case):
-    agent = make_agent(**CASES[case])
-    params, rollout, batch = second_rollout(agent)
-    assert max(learner_gap(agent, params, batch, rollout.memory_states)) <= 1e-4
+    assert max(gaps(second_rollout(make_agent(**CASES[case])))) <= 1e-4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", memory_models.names())
 @pytest.mark.parametrize("case", CASES)
 def test_full_product(memory, case):
-    agent = make_agent(memory, **CASES[case])
-    params, rollout, batch = second_rollout(agent)
-    assert max(learner_gap(agent, params, batch, rollout.memory_states)) <= 1e-4
+    assert max(gaps(second_rollout(make_agent(memory, **CASES[case])))) <= 1e-4
 
 
 @pytest.mark.parametrize("memory", ["gru", "ffm"])
 def test_double_precision(memory, x64):
-    agent = make_agent(memory, separate_memories=True)
-    params, rollout, batch = second_rollout(agent)
-    assert rollout.transitions.extras.value.dtype == jnp.float64
-    assert max(learner_gap(agent, params, batch, rollout.memory_states)) <= 1e-9
+    case = second_rollout(make_agent(memory, separate_memories=True))
+    assert case.rollout.transitions.extras.value.dtype == jnp.float64
+    assert max(gaps(case)) <= 1e-9
 
 
 def test_loss_uses_the_same_pass():
     """The agent's own loss sees ratio one: no clipping, no divergence."""
-    agent = make_agent()
-    params, rollout, batch = second_rollout(agent)
+    case = case_of("gru")
     entering = jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:]), rollout.memory_states
+        lambda x: x.reshape(-1, *x.shape[2:]), case.rollout.memory_states
     )
-    _, metrics = jax.jit(agent.loss)(params, entering, batch)
+    _, metrics = jax.jit(case.agent.loss)(case.params, entering, case.batch)
     assert abs(float(metrics["policy/kl"])) < 1e-6
     assert float(metrics["policy/clip_fraction"]) == 0
+
+
+def learned(case, memory_states):
+    """Metrics of the agent's own learning stage when it cannot learn."""
+    agent = dataclasses.replace(case.agent, learning_rate=0.0)
+    optimizer_state = agent.optimizer.init(case.params)
+
+    def learn(params, batch, memory_states):
+        return agent.learn(
+            params, optimizer_state, batch, memory_states, jax.random.key(1)
+        )[2]
+
+    return jax.jit(learn)(case.params, case.batch, memory_states)
+
+
+def test_minibatches_pair_sequences_with_their_memory_states():
+    case = case_of("gru")
+    metrics = learned(case, case.rollout.memory_states)
+    assert abs(float(metrics["policy/kl"])) < 1e-6
+    assert float(metrics["policy/clip_fraction"]) == 0
+    swapped = jax.tree.map(lambda x: jnp.flip(x, 1), case.rollout.memory_states)
+    assert float(learned(case, swapped)["policy/kl"]) > 1e-5
 
 
 # Planted mistakes, each in the learner's pass only ------------------------------
 
 
-def start_late(inputs):
-    return inputs._replace(start=jnp.roll(inputs.start, 1, axis=0))
+def with_starts(case, starts):
+    """The batch with other start flags."""
+    steps = case.batch.transitions
+    steps = steps._replace(inputs=steps.inputs._replace(start=starts))
+    return case.batch._replace(transitions=steps)
 
 
-def no_reset(inputs):
-    return inputs._replace(start=jnp.zeros_like(inputs.start))
-
-
-MUTANT_MEMORIES = ["frame_stack", "gru", "ffm"]
-
-
-@pytest.mark.parametrize("memory", MUTANT_MEMORIES)
+@pytest.mark.parametrize("memory", ["frame_stack", "gru", "ffm"])
 def test_planted_mistakes_are_seen(memory):
-    agent = make_agent(memory)
-    params, rollout, batch = second_rollout(agent)
-    entering = rollout.memory_states
-    assert min(learner_gap(agent, params, batch, entering, start_late)) > 1e-2
-    assert min(learner_gap(agent, params, batch, entering, no_reset)) > 1e-2
+    case = case_of(memory)
+    agent, entering = case.agent, case.rollout.memory_states
+    starts = case.batch.transitions.inputs.start
+
+    late = with_starts(case, jnp.roll(starts, 1, axis=0))
+    assert min(gaps(case, late)) > 1e-2
+    never = with_starts(case, jnp.zeros_like(starts))
+    assert min(gaps(case, never)) > 1e-2
 
     # The state stored after the step instead of before it.
-    network = agent.network(params)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), entering)
-    first = jax.tree.map(lambda x: x[0], batch.transitions.inputs)
-    after = jax.jit(lambda *a: network.step(*a)[0])(flat, first)
-    after = jax.tree.map(lambda x, like: x.reshape(like.shape), after, entering)
-    assert min(learner_gap(agent, params, batch, after)) > 1e-2
+    first = jax.tree.map(lambda x: x[0], case.batch.transitions.inputs)
+
+    def after_one_step(entering):
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), entering)
+        after = agent.network(case.params).step(flat, first)[0]
+        return jax.tree.map(lambda x, like: x.reshape(like.shape), after, entering)
+
+    assert min(gaps(case, entering=jax.jit(after_one_step)(entering))) > 1e-2
 
     # Chunks cut by a reshape that takes every third step instead of neighbours.
     def interleave(x):
-        time = x.shape[0]
-        chunks = time // agent.sequence_length
+        chunks = x.shape[0] // agent.sequence_length
         x = x.reshape(agent.sequence_length, chunks, *x.shape[1:])
         return x.reshape(agent.sequence_length, -1, *x.shape[3:])
 
-    wrong = jax.tree.map(interleave, rollout.transitions)
-    wrong = batch._replace(transitions=wrong)
-    assert min(learner_gap(agent, params, wrong, entering)) > 1e-2
+    wrong = jax.tree.map(interleave, case.rollout.transitions)
+    assert min(gaps(case, case.batch._replace(transitions=wrong))) > 1e-2
 
 
 def test_sequences_are_contiguous():

@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import agents
 from agents.overrides import compose_config
 from agents.plan import warning
-from agents.run import make_update_loop
+from agents.run import compile_updates, make_update_loop, over_seeds
 from agents.tensorboard import REFERENCES, TAGS, Writer
 from memory_models import Card as MemoryCard
 from tests.agents.test_ratio_one import make_agent
@@ -125,7 +125,7 @@ def test_the_update_loop_compiles_once_for_any_count():
 
     settings = {k: v for k, v in vars(agent).items() if k in agent.__match_args__}
     counted = Counted(**settings)
-    loop = jax.jit(make_update_loop(counted, 4), donate_argnums=0)
+    loop = jax.jit(make_update_loop(counted, 4))
     state = jax.jit(agent.init)(jax.random.key(0))
     for count in (1, 4, 2):
         state, metrics = loop(state, jnp.asarray(count, jnp.int32))
@@ -140,8 +140,10 @@ def test_the_update_loop_compiles_once_for_any_count():
 
 def test_buffers_are_donated():
     agent = make_agent("gru", num_envs=3)
-    loop = jax.jit(make_update_loop(agent, 1), donate_argnums=0)
-    state = jax.jit(agent.init)(jax.random.key(0))
+    keys = jnp.stack([jax.random.key(0)])
+    state = jax.jit(over_seeds(agent.init, 1))(keys)
+    loop, seconds = compile_updates(agent, 1, 1, state)
+    assert seconds > 0
     loop(state, jnp.asarray(1, jnp.int32))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
 

@@ -2,8 +2,9 @@
 
 import jax
 import numpy as np
+import pytest
 
-from tests.agents.test_ratio_one import make_agent, redraw
+from tests.agents.test_ratio_one import first_streams, make_agent, redrawn
 from tests.agents.toy import Toy
 
 
@@ -28,25 +29,39 @@ def replay(agent, params, streams, key):
                 observation=jax.tree.map(pick, result.final_observation),
                 start=np.zeros(1, bool),
             )
+            if final.previous_action is not None:
+                final = final._replace(
+                    previous_action=action[i : i + 1],
+                    previous_reward=result.reward[i : i + 1],
+                )
             row[i] = value(jax.tree.map(pick, memory), final)[0]
         expected.append(row)
+        inputs = streams.inputs._replace(
+            observation=result.observation, start=result.ended
+        )
+        if inputs.previous_action is not None:
+            inputs = inputs._replace(
+                previous_action=action, previous_reward=result.reward
+            )
         streams = streams._replace(
-            env_state=env_state,
-            memory_state=memory,
-            inputs=streams.inputs._replace(
-                observation=result.observation, start=result.ended
-            ),
+            env_state=env_state, memory_state=memory, inputs=inputs
         )
     return np.stack(expected)
 
 
-def test_bootstrap_is_the_final_observation_with_the_memory_before_the_reset():
-    agent = make_agent("gru")
-    state = jax.jit(agent.init)(jax.random.key(0))
-    params = redraw(state.params, jax.random.key(1))
+SETTINGS = [
+    {},
+    {"separate_memories": True, "previous_action": True, "previous_reward": True},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "all inputs"])
+def test_bootstrap_is_the_final_observation_with_the_memory_before_the_reset(settings):
+    agent = make_agent("gru", **settings)
+    params, streams = redrawn(agent), first_streams(agent)
     key = jax.random.key(2)
-    _, rollout = jax.jit(agent.rollout)(params, state.streams, key)
-    expected = replay(agent, params, state.streams, key)
+    _, rollout = jax.jit(agent.rollout)(params, streams, key)
+    expected = replay(agent, params, streams, key)
     steps = rollout.transitions
     assert np.count_nonzero(expected) == (steps.truncated & ~steps.terminated).sum() > 5
     np.testing.assert_allclose(steps.bootstrap_value, expected, atol=1e-5)
