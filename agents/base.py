@@ -67,6 +67,8 @@ class Agent(abc.ABC):
             task's card.
         previous_reward: whether the previous reward is an input.
         raw_keys: observation keys that also reach the memory as they are.
+        total_updates: length of the run in updates, for schedules; None where it is
+            not known, which keeps everything constant.
     """
 
     env: Environment
@@ -75,6 +77,7 @@ class Agent(abc.ABC):
     previous_action: bool | None = None
     previous_reward: bool = False
     raw_keys: tuple[str, ...] = ()
+    total_updates: int | None = None
 
     # The contract ---------------------------------------------------------------
 

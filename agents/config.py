@@ -57,6 +57,8 @@ def build(config: Mapping[str, Any]) -> Plan:
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
+    num_updates = -(-settings["total_steps"] // agent.steps_per_update)
+    agent = dataclasses.replace(agent, total_updates=num_updates)
     return Plan(
         config=settings,
         env_name=_env_name(settings["env"]),
@@ -64,7 +66,7 @@ def build(config: Mapping[str, Any]) -> Plan:
         agent_name=str(settings["agent"]["name"]),
         env=env,
         agent=agent,
-        num_updates=-(-settings["total_steps"] // agent.steps_per_update),
+        num_updates=num_updates,
     )
 
 
@@ -186,7 +188,7 @@ def build_agent(
     annotations = {
         field.name: _field_type(target, field)
         for field in dataclasses.fields(target)
-        if field.name not in ("env", "memory", "raw_keys")
+        if field.name not in ("env", "memory", "raw_keys", "total_updates")
     }
     arguments = convert_all(given, annotations, "agent")
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}

@@ -150,6 +150,26 @@ class ImageEncoder(eqx.Module):
         return self.output(x.reshape(*lead, -1))
 
 
+def _vector_layer(inputs: int, size: int, *, key: PRNGKeyArray) -> Linear:
+    """Orthogonal weights, and biases uniform within 1 / sqrt(inputs).
+
+    With zero biases an observation of zeros (a corridor) would encode to exactly
+    nothing: only the biases of the heads could learn there, and whatever they learn
+    holds at every other observation too.
+    """
+    weight_key, bias_key = jax.random.split(key)
+    layer = Linear(
+        inputs,
+        size,
+        key=weight_key,
+        initializer=jax.nn.initializers.orthogonal(math.sqrt(2)),
+    )
+    bound = 1 / math.sqrt(inputs)
+    dtype = layer.weight.dtype
+    bias = jax.random.uniform(bias_key, (size,), dtype, -bound, bound)
+    return eqx.tree_at(lambda x: x.bias, layer, bias)
+
+
 class Encoder(eqx.Module):
     """Features from everything a policy sees at one step.
 
@@ -193,12 +213,7 @@ class Encoder(eqx.Module):
             if is_image(leaf):
                 layer = ImageEncoder(leaf.shape or (), size, key=layer_key)
             else:
-                layer = Linear(
-                    leaf_width(leaf),
-                    size,
-                    key=layer_key,
-                    initializer=jax.nn.initializers.orthogonal(math.sqrt(2)),
-                )
+                layer = _vector_layer(leaf_width(leaf), size, key=layer_key)
             self.layers.append(layer)
             self._append(name, size)
         for name in raw_keys:

@@ -69,9 +69,8 @@ class PPO(Agent):
         num_epochs: passes over a rollout.
         num_minibatches: minibatches per pass; divides the number of sequences,
             `num_envs * rollout_length / sequence_length`.
-        learning_rate: of Adam.
-        anneal_updates: updates over which the learning rate falls linearly to 0; None
-            keeps it constant.
+        learning_rate: of Adam, at the start.
+        anneal_learning_rate: whether it falls linearly to 0 over `total_updates`.
         gamma: discount per step.
         gae_lambda: of generalised advantage estimation.
         clip_ratio: bound on the change of the probability ratio.
@@ -92,12 +91,12 @@ class PPO(Agent):
     num_epochs: int = 4
     num_minibatches: int = 8
     learning_rate: float = 1e-3
-    anneal_updates: int | None = None
+    anneal_learning_rate: bool = True
     gamma: float = 0.99
     gae_lambda: float = 0.95
-    clip_ratio: float = 0.2
+    clip_ratio: float = 0.1
     clip_value: float | None = None
-    entropy_coefficient: float = 0.003
+    entropy_coefficient: float = 0.005
     value_coefficient: float = 0.5
     max_gradient_norm: float = 0.5
     normalize_advantage: bool = False
@@ -175,8 +174,8 @@ class PPO(Agent):
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
         rate: Any = self.learning_rate
-        if self.anneal_updates is not None:
-            steps = self.anneal_updates * self.num_epochs * self.num_minibatches
+        if self.anneal_learning_rate and self.total_updates is not None:
+            steps = self.total_updates * self.num_epochs * self.num_minibatches
             rate = optax.linear_schedule(self.learning_rate, 0.0, steps)
         return optax.chain(
             optax.clip_by_global_norm(self.max_gradient_norm),

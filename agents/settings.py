@@ -9,7 +9,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "sequence_length": (1, math.inf),
     "num_epochs": (1, math.inf),
     "num_minibatches": (1, math.inf),
-    "anneal_updates": (1, math.inf),
+    "total_updates": (1, math.inf),
     "encoder_size": (1, math.inf),
     "head_size": (0, math.inf),
     "learning_rate": (0, math.inf),

@@ -134,7 +134,7 @@ def test_every_agent_has_a_config_with_its_settings():
     for name in agents.names():
         text = (CONFIG_DIRECTORY / "agent" / f"{name}.yaml").read_text()
         plan = build(compose_config([f"agent={name}"]))
-        shared = ("env", "memory", "raw_keys")
+        shared = ("env", "memory", "raw_keys", "total_updates")
         fields = set(type(plan.agent).__dataclass_fields__) - set(shared)
         keys = set(plan.config["agent"]) - {"name"}
         assert keys == fields

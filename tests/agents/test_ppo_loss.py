@@ -69,7 +69,7 @@ def test_loss_equals_the_formulas(normalize, clip_value):
 
 
 def test_the_learning_rate_falls_to_zero():
-    agent = dataclasses.replace(case_of("gru").agent, anneal_updates=2)
+    agent = dataclasses.replace(case_of("gru").agent, total_updates=2)
     parameter = {"w": jnp.ones(())}
     state = agent.optimizer.init(parameter)
     sizes = []
