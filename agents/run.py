@@ -159,8 +159,9 @@ class Trainer:
     def run(self) -> Result:
         """Train, evaluate, write."""
         writers = [Writer(self.directory / f"seed_{seed}") for seed in self.seeds]
-        for writer in writers:
-            writer.hparams(flat(self.plan.config), ["evaluation/return"])
+        settings = flat(self.plan.config)
+        for seed, writer in zip(self.seeds, writers, strict=True):
+            writer.hparams({**settings, "seed": seed}, ["evaluation/return"])
         last_step = self.plan.num_updates * self.agent.steps_per_update
         write_references(self.directory, self.plan.env.card, last_step)
         succeeded = False

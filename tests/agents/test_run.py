@@ -96,6 +96,7 @@ def test_hparams_are_filled(short_run):
     values = parsed.session_start_info.hparams
     assert values["memory.name"].string_value == "ffm"
     assert values["env.length"].number_value == 5
+    assert values["seed"].number_value == 1
     assert values["agent.previous_reward"].WhichOneof("kind") == "bool_value"
 
 
