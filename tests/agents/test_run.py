@@ -173,3 +173,22 @@ def test_horizon_warning(context, option, gradient, expected):
         assert line is None
     else:
         assert expected in line and "\n" not in line
+
+
+def test_a_diverged_seed_gets_no_verdict(tmp_path):
+    text = io.StringIO()
+    config = compose_config(
+        [
+            "experiment=smoke",
+            "memory=none",
+            "env.length=5",
+            "total_steps=1000",
+            "agent.learning_rate=1e30",
+            f"run_directory={tmp_path}",
+        ]
+    )
+    result = agents.run(config, Console(file=text, width=200))
+    assert "seed 0 diverged" in text.getvalue()
+    assert result.verdicts[0].startswith("no verdict (training diverged by step")
+    losses = events(result.directory / "seed_0").Scalars("loss/total")
+    assert any(np.isnan(point.value) for point in losses)
