@@ -1,8 +1,8 @@
 """Agents by name."""
 
-import difflib
 from typing import Any
 
+from agents.convert import nearest
 from agents.ppo import PPO
 
 _REGISTRY: dict[str, Any] = {}
@@ -31,8 +31,7 @@ def lookup(name: str) -> Any:
         KeyError: no such name; the message gives the nearest one.
     """
     if name not in _REGISTRY:
-        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.0)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = nearest(name, _REGISTRY)
         raise KeyError(f"there is no agent {name!r}.{hint} See agents.names().")
     return _REGISTRY[name]
 

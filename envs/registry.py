@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import inspect
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium
@@ -85,8 +86,7 @@ def make(id: str, **parameters: Any) -> Environment:
 def lookup(id: str) -> Entry:
     """The registry entry of `id`."""
     if id not in _REGISTRY:
-        nearest = difflib.get_close_matches(id, _REGISTRY, n=1, cutoff=0.0)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = _nearest(id, _REGISTRY)
         raise KeyError(f"there is no environment {id!r}.{hint} See envs.names().")
     return _REGISTRY[id]
 
@@ -110,6 +110,11 @@ def _check_parameters(
     known = parameters(target)
     for name in given:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            hint = _nearest(name, known)
             raise ValueError(f"{id} has no parameter {name!r}.{hint}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean ...?' with the nearest known name, or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
@@ -88,8 +88,7 @@ def lookup(name: str) -> Callable[..., MemoryModel]:
         KeyError: no such name; the message gives the nearest one.
     """
     if name not in _REGISTRY:
-        nearest = difflib.get_close_matches(name, _REGISTRY, n=1, cutoff=0.0)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = _nearest(name, _REGISTRY)
         raise KeyError(
             f"there is no memory model {name!r}.{hint} See memory_models.names()."
         )
@@ -129,8 +128,7 @@ def builder_of(
     known = [option for option in signature if option not in _PROVIDED]
     for option in given:
         if option not in known:
-            nearest = difflib.get_close_matches(option, known, n=1, cutoff=0.0)
-            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            hint = _nearest(option, known)
             raise ValueError(f"memory {name!r} has no option {option!r}.{hint}")
     wants_columns = "columns" in signature
 
@@ -173,3 +171,9 @@ def column(columns: Columns, key: str, *, needed_by: str) -> tuple[int, int]:
             "that does not need it."
         )
     return columns[key]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean ...?' with the nearest known name, or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
