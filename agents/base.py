@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -120,6 +121,16 @@ class Agent(abc.ABC):
         Returns:
             Actions `[batch, ...]`, the new memory state, and extras.
         """
+
+    def stages(self, state: Any) -> OrderedDict[str, Any]:
+        """What the next update computes, in order: stage -> pytree of arrays.
+
+        For finding where a number stopped being finite. Arrays of the stages
+        'rollout' and 'learning' have steps and minibatches as their first axis. The
+        dictionary is an ordered one because JAX sorts the others.
+        """
+        new_state, metrics = self.update(state)
+        return OrderedDict(metrics=metrics, parameters=new_state.params)
 
     # Shared by all agents -------------------------------------------------------
 

@@ -50,9 +50,8 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings = dict(config)
     for name, annotation in _TOP_LEVEL.items():
         settings[name] = convert(settings.get(name), annotation, name)
-    settings["evaluation"] = convert_all(
-        settings["evaluation"], _EVALUATION, "evaluation"
-    )
+    for group, annotations in _GROUPS.items():
+        settings[group] = convert_all(settings[group], annotations, group)
     _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
@@ -78,6 +77,8 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "evaluation.interval": (1, 10**15),
     "evaluation.episodes": (1, 10**7),
     "evaluation.step_limit": (1, 10**9),
+    "checkpoint.interval": (1, 10**15),
+    "checkpoint.keep": (1, 10**6),
 }
 
 
@@ -108,12 +109,16 @@ _TOP_LEVEL: dict[str, Any] = {
     "device": Literal["auto", "cpu", "gpu", "tpu"],
     "log_interval": int,
     "run_directory": str,
+    "resume": str | None,
 }
-_EVALUATION: dict[str, Any] = {
-    "interval": int | None,
-    "episodes": int,
-    "exploration": float | None,
-    "step_limit": int,
+_GROUPS: dict[str, dict[str, Any]] = {
+    "evaluation": {
+        "interval": int | None,
+        "episodes": int,
+        "exploration": float | None,
+        "step_limit": int,
+    },
+    "checkpoint": {"interval": int | None, "keep": int},
 }
 
 

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
+from agents.resume import resumed_config
 
 GROUPS = ("env", "memory", "agent", "experiment")
 OPEN_KEYS = ("env.args.", "memory.args.")
@@ -70,6 +71,8 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
                 "spaces or commas."
             ) from None
         choices.append(_texts(override, word))
+    if resumes(arguments):
+        return [_resumed(choices)]
     if len(choices) > 0 and not {"-m", "--multirun"} & set(arguments):
         several = [texts for texts in choices if len(texts) > 1]
         if several:
@@ -77,6 +80,21 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
                 f"{', '.join(several[0])} are several runs; add -m to make a sweep."
             )
     return [compose_config(job) for job in _jobs(choices)]
+
+
+def resumes(arguments: Sequence[str]) -> bool:
+    """Whether the command line goes on with a run instead of starting one."""
+    words = [word.partition("=") for word in arguments]
+    return any(k == "resume" and v not in ("null", "") for k, _, v in words)
+
+
+def _resumed(choices: list[list[str]]) -> dict[str, Any]:
+    if any(len(texts) > 1 for texts in choices):
+        raise ConfigError("resume goes on with one run; give one value per setting.")
+    words = [texts[0] for texts in choices]
+    directory = next(w for w in words if w.startswith("resume=")).partition("=")[2]
+    others = [word for word in words if not word.startswith("resume=")]
+    return resumed_config(directory.strip("'\""), others, compose_config([]))
 
 
 def _jobs(choices: list[list[str]]) -> list[tuple[str, ...]]:

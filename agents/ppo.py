@@ -9,6 +9,7 @@ limit is valued at its final observation with the memory from before the reset.
 
 import dataclasses
 import functools
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -230,6 +231,30 @@ class PPO(Agent):
 
     def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
+        streams, rollout, batch, params, optimizer_state, losses = self._update(state)
+        new_state = PPOState(
+            params, optimizer_state, streams, state.key, state.updates + 1
+        )
+        value = batch.transitions.extras.value
+        return new_state, {
+            **jax.tree.map(jnp.mean, losses),
+            **_episode_metrics(rollout, "success" in self.info_keys),
+            "value/explained_variance": explained_variance(value, batch.target),
+            "value/mean": value.mean(),
+            "memory/state_norm": memory_norm(streams.memory_state),
+        }
+
+    def stages(self, state: PPOState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        _, rollout, batch, params, _, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions,
+            advantages=batch._replace(transitions=None),
+            learning=jax.tree.map(jnp.ravel, losses),
+            parameters=params,
+        )
+
+    def _update(self, state: PPOState) -> tuple:
         key = jax.random.fold_in(state.key, state.updates)
         rollout_key, learn_key = jax.random.split(key)
 
@@ -243,18 +268,7 @@ class PPO(Agent):
         params, optimizer_state, losses = self.learn(
             state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
         )
-
-        new_state = PPOState(
-            params, optimizer_state, streams, state.key, state.updates + 1
-        )
-        value = batch.transitions.extras.value
-        return new_state, {
-            **losses,
-            **_episode_metrics(rollout, "success" in self.info_keys),
-            "value/explained_variance": explained_variance(value, batch.target),
-            "value/mean": value.mean(),
-            "memory/state_norm": memory_norm(streams.memory_state),
-        }
+        return streams, rollout, batch, params, optimizer_state, losses
 
     # The three stages -----------------------------------------------------------
 
@@ -297,7 +311,7 @@ class PPO(Agent):
         memory_states: MemoryState,
         key: PRNGKeyArray,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
-        """Epochs of minibatches of whole sequences; metrics are means over them."""
+        """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
         # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
         entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
 
@@ -328,7 +342,7 @@ class PPO(Agent):
             (params, optimizer_state),
             jax.random.split(key, self.num_epochs),
         )
-        return params, optimizer_state, jax.tree.map(jnp.mean, metrics)
+        return params, optimizer_state, metrics
 
     def loss(
         self, params: Params, memory_state: MemoryState, batch: Batch

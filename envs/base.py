@@ -87,7 +87,9 @@ class Card:
             previous action; agents then receive it as an input.
         outside_memory: whether the agent can store information in what it will
             observe again, such as its own position.
-        phases: names that `info["phase"]` indexes.
+        phases: names that `info["phase"]` indexes: the phase in which the action was
+            chosen.
+        actions: names of the actions of a Discrete space, for people.
     """
 
     memory: Literal[
@@ -110,6 +112,7 @@ class Card:
     needs_previous_action: bool = False
     outside_memory: bool = False
     phases: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -186,6 +186,7 @@ class TMaze(Environment):
             oracle=exact(1.0),
             max_episode_steps=self._steps,
             phases=("corridor", "junction"),
+            actions=("right", "up", "left", "down"),
         )
 
 
