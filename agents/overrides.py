@@ -4,18 +4,21 @@ Hydra composes the configuration; this module only reads the same overrides firs
 that a typo becomes one sentence with the nearest valid name.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import envs
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
 from agents.resume import resumed_config
@@ -34,9 +37,29 @@ _HYDRA_FLAGS_WITH_VALUE = (
 _MANY_JOBS = 64
 
 
+def _store_tasks_without_a_file() -> list[str]:
+    """Make registered tasks choices of env though they have no file; their names.
+
+    Those are the numbered settings of one task, such as MemoryLength30-v0: their
+    files would differ in that number alone.
+    """
+    stored = []
+    for id in envs.names():
+        name = envs.config_name(id)
+        if not (CONFIG_DIRECTORY / "env" / f"{name}.yaml").exists():
+            node = {"id": id, **dataclasses.asdict(envs.make(id))}
+            ConfigStore.instance().store(group="env", name=name, node=node)
+            stored.append(name)
+    return stored
+
+
+_STORED = {"env": _store_tasks_without_a_file()}
+
+
 def group_options(group: str) -> list[str]:
     """Names that a group can be set to."""
-    return sorted(path.stem for path in (CONFIG_DIRECTORY / group).glob("*.yaml"))
+    files = (CONFIG_DIRECTORY / group).glob("*.yaml")
+    return sorted([*(path.stem for path in files), *_STORED.get(group, ())])
 
 
 def check(arguments: Sequence[str]) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ class Environment(abc.ABC):
         oracle(key, state) -> action        a privileged policy
         hidden(state) -> dict               what must be remembered: name -> (value,
                                             steps since it was last observable)
-        render(state) -> uint8[height, width, 3]
+        render(state) -> uint8[height, width, 3], for people (`envs.draw`)
         action_mask(state) -> bool[n]       the actions allowed now; for
                                             MultiDiscrete the masks of all
                                             components, concatenated in order

@@ -6,13 +6,16 @@ import sys
 import pytest
 
 import agents
+import envs
 import memory_models
-from agents.config import CONFIG_DIRECTORY, build
+from agents.config import CONFIG_DIRECTORY, build, build_env
 from agents.convert import ConfigError, convert
 from agents.overrides import check, compose_config, for_hydra, group_options
 from tests.agents.test_networks import PlaceMemory
 
 WRONG = {
+    "env=memory_length31": "there is no env 'memory_length31'. Did you mean 'memory_",
+    "env=memory_chain env.bits=0": "needs bits of at least 1, not 0.",
     "env=tmze": "there is no env 'tmze'. Did you mean 'tmaze'?",
     "memory=gru2": "there is no memory 'gru2'. Did you mean 'gru'?",
     "agent=pp": "there is no agent 'pp'. Did you mean 'ppo'?",
@@ -127,6 +130,18 @@ def test_a_memory_that_needs_a_missing_key():
     config["memory"]["target"] = f"{PlaceMemory.__module__}:PlaceMemory"
     with pytest.raises(ConfigError, match="needs the observation key 'place'"):
         build(config)
+
+
+def test_every_task_is_a_choice():
+    """Those without a file, too: the numbered settings of one task."""
+    options = group_options("env")
+    assert len(options) == len(set(options))
+    assert {envs.config_name(id) for id in envs.names()} <= set(options)
+    config = compose_config(["env=memory_size30"])
+    assert config["env"] == {"id": "MemorySize30-v0", "length": 2, "bits": 30}
+    assert build_env(config["env"]) == envs.make("MemorySize30-v0")
+    longer = compose_config(["env=memory_length30", "env.length=31"])["env"]
+    assert build_env(longer) == envs.make("MemoryLength30-v0", length=31)
 
 
 def test_every_agent_has_a_config_with_its_settings():
