@@ -32,6 +32,8 @@ class Inputs(NamedTuple):
             is ignored where `start` holds.
         previous_reward: the reward that led here, None unless configured.
         action_mask: the actions allowed now, None for tasks without masks.
+        hidden: the task's hidden variables, which only a critic may see and only in
+            training; None unless configured, and wherever an agent merely acts.
     """
 
     observation: Any
@@ -39,6 +41,7 @@ class Inputs(NamedTuple):
     previous_action: Array | None = None
     previous_reward: Float[Array, "..."] | None = None
     action_mask: Bool[Array, "..."] | None = None
+    hidden: dict[str, Any] | None = None
 
 
 class Extras(NamedTuple):
@@ -48,7 +51,8 @@ class Extras(NamedTuple):
         raw_action: the action before it was fitted into a Box; log-probabilities are
             of this one. Equal to the action in discrete spaces.
         log_prob: `[batch]`, of `raw_action`.
-        value: `[batch]`, the critic's estimate.
+        value: `[batch]`, the critic's estimate; nan where it needs hidden variables
+            and none were given.
     """
 
     raw_action: Array
@@ -176,7 +180,11 @@ class Agent(abc.ABC):
         return self.network(params).initial_state(batch)
 
     def first_inputs(
-        self, observation: Any, action_mask: Array | None, batch: int
+        self,
+        observation: Any,
+        action_mask: Array | None,
+        batch: int,
+        hidden: dict[str, Any] | None = None,
     ) -> Inputs:
         """Inputs of `batch` streams at the first observation of their episodes."""
         dtype = jax.dtypes.canonicalize_dtype(float)
@@ -188,6 +196,7 @@ class Agent(abc.ABC):
             ),
             previous_reward=jnp.zeros(batch, dtype) if self.previous_reward else None,
             action_mask=action_mask,
+            hidden=hidden,
         )
 
     def _null_actions(self, batch: int) -> Array:

@@ -19,25 +19,28 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.build import build_actor_critic
 from agents.distributions import PolicySpec, Squash
-from agents.encoder import Encoder
-from agents.networks import ActorCritic, build_actor_critic, memory_norm
-from agents.returns import explained_variance, generalized_advantage
-from agents.rollout import (
-    Rollout,
-    Streams,
-    Transition,
-    as_sequences,
-    collect,
+from agents.metrics import rollout_metrics
+from agents.networks import ActorCritic
+from agents.normalize import (
+    Statistics,
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
 )
-from agents.settings import check_divides, check_ranges
+from agents.returns import generalized_advantage
+from agents.rollout import Rollout, Streams, Transition, as_sequences, collect
+from agents.settings import check_hidden, check_ranges, check_sequences
+from agents.stagger import stagger
+from envs.vector import VectorEnv
 
 
 class PPOState(NamedTuple):
     """Everything that evolves in a run.
 
     Attributes:
-        params: arrays of the network.
+        params: arrays of the network, statistics included.
         optimizer_state: Optax's.
         streams: environments, inputs and memory states, `[batch, ...]`.
         key: the run's key; updates fold their number into it.
@@ -80,7 +83,12 @@ class PPO(Agent):
         value_coefficient: weight of the value loss.
         max_gradient_norm: global norm to which gradients are clipped.
         normalize_advantage: whether each minibatch's advantages are standardised.
+        normalize_observation: whether float observations are standardised.
+        normalize_reward: whether rewards are divided by the standard deviation of
+            the discounted return; what is reported stays raw.
+        staggered_starts: whether streams begin training spread over their episodes.
         separate_memories: whether actor and critic get encoder and memory each.
+        critic_sees_hidden: whether the critic also sees the task's hidden variables.
         encoder_size: features per observation key.
         head_size: hidden units of each head; 0 for linear heads.
         squash: how Box actions are fitted into their bounds.
@@ -101,7 +109,11 @@ class PPO(Agent):
     value_coefficient: float = 0.5
     max_gradient_norm: float = 0.5
     normalize_advantage: bool = False
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    staggered_starts: bool = False
     separate_memories: bool = False
+    critic_sees_hidden: bool = False
     encoder_size: int = 64
     head_size: int = 0
     squash: Squash = "clip"
@@ -109,20 +121,8 @@ class PPO(Agent):
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        check_divides(
-            "sequence_length",
-            self._sequence_length,
-            self.rollout_length,
-            f"agent.rollout_length={self.rollout_length}, so the rollout cannot be cut "
-            "into whole sequences",
-        )
-        check_divides(
-            "num_minibatches",
-            self.num_minibatches,
-            self._sequences,
-            f"the {self._sequences} sequences of a rollout ({self.num_envs} "
-            f"environments x {self._sequences // self.num_envs} sequences each)",
-        )
+        check_hidden(self)
+        check_sequences(self, self._sequence_length)
 
     # Sizes ----------------------------------------------------------------------
 
@@ -145,6 +145,11 @@ class PPO(Agent):
         return self.steps_per_update // self._sequence_length
 
     @functools.cached_property
+    def vector_env(self) -> VectorEnv:
+        """The task, `num_envs` times, telling what the critic may see."""
+        return dataclasses.replace(super().vector_env, hidden=self.critic_sees_hidden)
+
+    @functools.cached_property
     def policy(self) -> PolicySpec:
         """How head outputs become actions."""
         return PolicySpec(self.env.action_space, self.squash)
@@ -153,23 +158,7 @@ class PPO(Agent):
 
     def build_network(self, key: PRNGKeyArray) -> ActorCritic:
         """A network with weights of its own."""
-        return build_actor_critic(
-            lambda key: Encoder(
-                self.env.observation_space,
-                self.policy,
-                size=self.encoder_size,
-                raw_keys=self.raw_keys,
-                previous_action=self.sees_previous_action,
-                previous_reward=self.previous_reward,
-                key=key,
-            ),
-            self.memory,
-            self.policy,
-            separate_memories=self.separate_memories,
-            head_size=self.head_size,
-            initial_log_std=self.initial_log_std,
-            key=key,
-        )
+        return build_actor_critic(self, self.policy, key=key)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -192,13 +181,18 @@ class PPO(Agent):
         params = eqx.filter(network, eqx.is_array)
         observation, env_state = self.vector_env.reset(env_key)
         mask = self.vector_env.mask(env_state)
-        inputs = self.first_inputs(observation, mask, self.num_envs)
+        hidden = self.vector_env.hidden_variables(env_state)
+        inputs = self.first_inputs(observation, mask, self.num_envs, hidden)
+        streams = Streams(env_state, inputs, network.initial_state(self.num_envs))
+        if self.normalize_reward:
+            zeros = jnp.zeros_like(env_state.episode_return)
+            streams = streams._replace(discounted_return=zeros)
+        if self.staggered_starts:
+            streams = stagger(self, params, streams, key=run_key)
         return PPOState(
             params=params,
-            optimizer_state=self.optimizer.init(
-                eqx.filter(params, eqx.is_inexact_array)
-            ),
-            streams=Streams(env_state, inputs, network.initial_state(self.num_envs)),
+            optimizer_state=self.optimizer.init(split_trainable(params)[0]),
+            streams=streams,
             key=run_key,
             updates=jnp.zeros((), jnp.int32),
         )
@@ -235,14 +229,9 @@ class PPO(Agent):
         new_state = PPOState(
             params, optimizer_state, streams, state.key, state.updates + 1
         )
-        value = batch.transitions.extras.value
-        return new_state, {
-            **jax.tree.map(jnp.mean, losses),
-            **_episode_metrics(rollout, "success" in self.info_keys),
-            "value/explained_variance": explained_variance(value, batch.target),
-            "value/mean": value.mean(),
-            "memory/state_norm": memory_norm(streams.memory_state),
-        }
+        return new_state, jax.tree.map(jnp.mean, losses) | rollout_metrics(
+            rollout, streams, batch, has_success="success" in self.info_keys
+        )
 
     def stages(self, state: PPOState) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
@@ -261,6 +250,9 @@ class PPO(Agent):
         # COLLECT
         streams, rollout = self.rollout(state.params, state.streams, rollout_key)
 
+        # STATISTICS: in force for rewards now, for observations from the next update.
+        statistics, streams, rollout = self.normalized(state.params, streams, rollout)
+
         # ADVANTAGES
         batch = self.advantages(state.params, streams, rollout)
 
@@ -268,6 +260,7 @@ class PPO(Agent):
         params, optimizer_state, losses = self.learn(
             state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
         )
+        params = with_statistics(params, statistics)
         return streams, rollout, batch, params, optimizer_state, losses
 
     # The three stages -----------------------------------------------------------
@@ -284,6 +277,15 @@ class PPO(Agent):
             key=key,
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
+        )
+
+    def normalized(
+        self, params: Params, streams: Streams, rollout: Rollout
+    ) -> tuple[Statistics, Streams, Rollout]:
+        """Statistics with the rollout's experience, and its rewards to their scale."""
+        space = self.env.observation_space
+        return normalize_rollout(
+            params.statistics, space, streams, rollout, gamma=self.gamma
         )
 
     def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
@@ -319,7 +321,7 @@ class PPO(Agent):
             params, optimizer_state = carry
             chosen = jax.tree.map(lambda x: x[:, index], batch)
             state = jax.tree.map(lambda x: x[index], entering)
-            trainable, fixed = eqx.partition(params, eqx.is_inexact_array)
+            trainable, fixed = split_trainable(params)
             gradients, metrics = jax.grad(
                 lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
             )(trainable)
@@ -397,17 +399,3 @@ class PPO(Agent):
             "policy/kl": (ratio - 1 - log_ratio).mean(),
             "policy/clip_fraction": (jnp.abs(ratio - 1) > self.clip_ratio).mean(),
         }
-
-
-def _episode_metrics(rollout: Rollout, has_success: bool) -> dict[str, Array]:
-    """Means over the episodes that ended in a rollout; nan if none did."""
-    statistics = rollout.statistics
-    count = statistics.episodes.astype(statistics.episode_return.dtype)
-    metrics = {
-        "train/return": statistics.episode_return / count,
-        "train/episode_length": statistics.episode_length / count,
-        "train/episodes": count,
-    }
-    if has_success:
-        metrics["train/success"] = statistics.success / count
-    return metrics

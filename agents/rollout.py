@@ -18,11 +18,16 @@ from envs.vector import Step, VectorEnv, VectorState
 
 
 class Streams(NamedTuple):
-    """Where a batch of streams stands between two steps."""
+    """Where a batch of streams stands between two steps.
+
+    `discounted_return` is that of each episode so far, None unless rewards are
+    normalised.
+    """
 
     env_state: VectorState
     inputs: Inputs
     memory_state: MemoryState
+    discounted_return: Float[Array, " batch"] | None = None
 
 
 class Transition(NamedTuple):
@@ -75,6 +80,7 @@ def next_inputs(
     action: Any,
     reward: Array,
     action_mask: Array | None,
+    hidden: dict[str, Any] | None = None,
 ) -> Inputs:
     """What follows `inputs`: the same fields as before, filled with what came of it."""
     return Inputs(
@@ -83,6 +89,7 @@ def next_inputs(
         previous_action=None if inputs.previous_action is None else action,
         previous_reward=None if inputs.previous_reward is None else reward,
         action_mask=action_mask,
+        hidden=hidden,
     )
 
 
@@ -97,6 +104,7 @@ def truncation_values(
     continued = inputs._replace(
         observation=step.final_observation,
         start=jnp.zeros_like(step.ended),
+        hidden=step.final_hidden,
     )
     return update_rows(
         lambda rows: value(*rows),
@@ -146,6 +154,7 @@ def collect(
             action=action,
             reward=step.reward,
             action_mask=step.action_mask,
+            hidden=env.hidden_variables(env_state),
         )
         bootstrap = jnp.zeros_like(step.reward)
         if truncates:
@@ -158,7 +167,10 @@ def collect(
             truncated=step.truncated,
             bootstrap_value=bootstrap,
         )
-        return Streams(env_state, inputs, memory_state), (transition, _episodes(step))
+        streams = streams._replace(
+            env_state=env_state, inputs=inputs, memory_state=memory_state
+        )
+        return streams, (transition, _episodes(step))
 
     def one_sequence(
         streams: Streams, keys: Key[Array, " time"]

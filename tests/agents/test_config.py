@@ -34,6 +34,12 @@ WRONG = {
     "agent.num_envs=1.5": "agent.num_envs=1.5 must be a whole number.",
     "agent.num_envs=0": "agent.num_envs must be at least 1, not 0.",
     "agent.separate_memories=3": "agent.separate_memories=3 must be true or false.",
+    "agent.normalize_observation=1": "normalize_observation=1 must be true or false.",
+    "agent.normalise_reward=true": "Did you mean 'agent.normalize_reward'?",
+    "agent.staggered_starts=yes": "staggered_starts='yes' must be true or false.",
+    "env=custom env.target=tests.agents.toy:Toy agent.critic_sees_hidden=true": (
+        "agent.critic_sees_hidden=true needs a task that tells its hidden variables"
+    ),
     "agent.squash=tan": "is not one of 'clip', 'tanh'. Did you mean 'tanh'?",
     "agent.num_minibatches=3": "does not divide the 64 sequences",
     "agent.sequence_length=50": "does not divide agent.rollout_length=128",

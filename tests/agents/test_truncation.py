@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.agents.test_ratio_one import first_streams, make_agent, redrawn
-from tests.agents.toy import Toy
+from tests.agents.toy import HiddenToy, Toy
 
 
 def replay(agent, params, streams, key):
@@ -29,6 +29,8 @@ def replay(agent, params, streams, key):
                 observation=jax.tree.map(pick, result.final_observation),
                 start=np.zeros(1, bool),
             )
+            if final.hidden is not None:
+                final = final._replace(hidden=jax.tree.map(pick, result.final_hidden))
             if final.previous_action is not None:
                 final = final._replace(
                     previous_action=action[i : i + 1],
@@ -37,7 +39,9 @@ def replay(agent, params, streams, key):
             row[i] = value(jax.tree.map(pick, memory), final)[0]
         expected.append(row)
         inputs = streams.inputs._replace(
-            observation=result.observation, start=result.ended
+            observation=result.observation,
+            start=result.ended,
+            hidden=agent.vector_env.hidden_variables(env_state),
         )
         if inputs.previous_action is not None:
             inputs = inputs._replace(
@@ -51,7 +55,13 @@ def replay(agent, params, streams, key):
 
 SETTINGS = [
     {},
-    {"separate_memories": True, "previous_action": True, "previous_reward": True},
+    {
+        "env": HiddenToy(),
+        "separate_memories": True,
+        "previous_action": True,
+        "previous_reward": True,
+        "critic_sees_hidden": True,
+    },
 ]
 
 
