@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
 from agents.distributions import PolicySpec
 from envs.base import Environment
@@ -105,7 +105,7 @@ class Agent(abc.ABC):
         memory_state: MemoryState,
         inputs: Inputs,
         *,
-        key: PRNGKeyArray,
+        key: Key[Array, " batch"],
         exploration: float | Array | None = None,
     ) -> tuple[Array, MemoryState, Any]:
         """Choose actions for a batch of streams: the same function everywhere.
@@ -114,7 +114,8 @@ class Agent(abc.ABC):
             params: from the agent's state.
             memory_state: leaves `[batch, ...]`.
             inputs: what each stream sees now.
-            key: source of sampling.
+            key: source of sampling, `[batch]`: a key of its own for every stream, so
+                that a stream draws the same whatever it is batched with.
             exploration: None for the policy itself, 0.0 for its greedy version.
 
         Returns:

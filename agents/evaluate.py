@@ -75,7 +75,11 @@ def play_episodes(
         time, env_state, inputs, memory_state, result = carry
         act_key, env_key = jax.random.split(jax.random.fold_in(run_key, time))
         action, memory_state, _ = agent.act(
-            params, memory_state, inputs, key=act_key, exploration=exploration
+            params,
+            memory_state,
+            inputs,
+            key=row_keys(act_key),
+            exploration=exploration,
         )
         observation, env_state, reward, terminated, truncated, info = jax.vmap(
             env.step

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Agent, Extras, Inputs, MemoryState, Params
 from agents.distributions import PolicySpec, Squash
@@ -208,7 +208,7 @@ class PPO(Agent):
         memory_state: MemoryState,
         inputs: Inputs,
         *,
-        key: PRNGKeyArray,
+        key: Key[Array, " batch"],
         exploration: float | Array | None = None,
     ) -> tuple[Array, MemoryState, Extras]:
         """Choose actions; exploration None samples, 0.0 takes the mode.

@@ -63,7 +63,8 @@ class Rollout(NamedTuple):
     statistics: EpisodeStatistics
 
 
-Act = Callable[[MemoryState, Inputs, PRNGKeyArray], tuple[Any, MemoryState, Extras]]
+Keys = Key[Array, " batch"]
+Act = Callable[[MemoryState, Inputs, Keys], tuple[Any, MemoryState, Extras]]
 Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
 
 
@@ -120,7 +121,7 @@ def collect(
     """Advance every stream by `num_sequences * sequence_length` steps.
 
     Args:
-        act: the policy, on a batch of streams.
+        act: the policy, on a batch of streams, with a key per stream.
         value: the critic, on a batch of streams; called for truncated episodes only.
         env: the vectorised task.
         streams: where the streams stand.
@@ -135,8 +136,12 @@ def collect(
 
     def one_step(streams: Streams, key: PRNGKeyArray) -> tuple[Streams, Any]:
         act_key, env_key = jax.random.split(key)
+        # As in the vectoriser, randomness belongs to the environment's own number.
+        act_keys = jax.vmap(jax.random.fold_in, (None, 0))(
+            act_key, streams.env_state.index
+        )
         action, memory_state, extras = act(
-            streams.memory_state, streams.inputs, act_key
+            streams.memory_state, streams.inputs, act_keys
         )
         env_state, step = env.step(env_key, streams.env_state, action)
         inputs = next_inputs(
