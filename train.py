@@ -11,7 +11,9 @@ from rich.console import Console
 
 from agents.config import build
 from agents.convert import ConfigError
+from agents.devices import choose_devices
 from agents.overrides import check, for_hydra, plain
+from agents.processes import start
 from agents.run import run, select_device
 
 
@@ -38,10 +40,12 @@ def main() -> None:
         devices = {str(config["device"]) for config in jobs}
         if len(devices) > 1:
             raise ConfigError("the jobs of a sweep share a process: choose one device.")
+        start(jobs)  # before anything looks for devices
         select_device(devices.pop())
         if len(jobs) > 1:
             for config in jobs:
-                build(config)
+                plan = build(config)
+                choose_devices(plan.config["num_devices"], plan.agent)
     except ConfigError as error:
         fail(error)
     sys.argv[1:] = for_hydra(arguments)

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -69,7 +69,13 @@ class Agent(abc.ABC):
         raw_keys: observation keys that also reach the memory as they are.
         total_updates: length of the run in updates, for schedules; None where it is
             not known, which keeps everything constant.
+        axis_name: where the agent is one device's share of a larger one (`num_envs`
+            are its own), the axis to average gradients and metrics over; else None.
+        stream_fields: fields of the state whose leaves are `[batch, ...]`, split over
+            devices; everything else stays equal on all of them.
     """
+
+    stream_fields: ClassVar[tuple[str, ...]] = ("streams",)
 
     env: Environment
     memory: Builder
@@ -78,6 +84,7 @@ class Agent(abc.ABC):
     previous_reward: bool = False
     raw_keys: tuple[str, ...] = ()
     total_updates: int | None = None
+    axis_name: str | None = None
 
     # The contract ---------------------------------------------------------------
 
@@ -92,7 +99,7 @@ class Agent(abc.ABC):
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> Any:
-        """Everything that evolves in a run, as one pytree with a field `params`."""
+        """Everything that evolves in a run: a named tuple with a field `params`."""
 
     @abc.abstractmethod
     def update(self, state: Any) -> tuple[Any, dict[str, Array]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import envs
+from agents import processes
 from agents import registry as agents_registry
 from agents.convert import ConfigError, convert, convert_all, nearest
 from envs import registry as envs_registry
@@ -53,6 +54,7 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings["evaluation"] = convert_all(
         settings["evaluation"], _EVALUATION, "evaluation"
     )
+    settings["distributed"] = processes.check(settings)
     _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
@@ -74,6 +76,7 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),
     "num_seeds": (1, 10_000),
     "total_steps": (1, 10**15),
+    "num_devices": (1, 10**6),
     "log_interval": (1, 10**6),
     "evaluation.interval": (1, 10**15),
     "evaluation.episodes": (1, 10**7),
@@ -106,6 +109,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "num_seeds": int,
     "total_steps": int,
     "device": Literal["auto", "cpu", "gpu", "tpu"],
+    "num_devices": int | None,
     "log_interval": int,
     "run_directory": str,
 }
@@ -188,7 +192,7 @@ def build_agent(
     annotations = {
         field.name: _field_type(target, field)
         for field in dataclasses.fields(target)
-        if field.name not in ("env", "memory", "raw_keys", "total_updates")
+        if field.name not in ("env", "memory", "raw_keys", "total_updates", "axis_name")
     }
     arguments = convert_all(given, annotations, "agent")
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}

@@ -18,17 +18,12 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.devices import mean_over, sum_over
 from agents.distributions import PolicySpec, Squash
 from agents.encoder import Encoder
 from agents.networks import ActorCritic, build_actor_critic, memory_norm
-from agents.returns import explained_variance, generalized_advantage
-from agents.rollout import (
-    Rollout,
-    Streams,
-    Transition,
-    as_sequences,
-    collect,
-)
+from agents.returns import explained_variance, generalized_advantage, standardized
+from agents.rollout import Rollout, Streams, Transition, as_sequences, collect
 from agents.settings import check_divides, check_ranges
 
 
@@ -248,12 +243,17 @@ class PPO(Agent):
             params, optimizer_state, streams, state.key, state.updates + 1
         )
         value = batch.transitions.extras.value
+        statistics = sum_over(self.axis_name, rollout.statistics)
         return new_state, {
-            **losses,
-            **_episode_metrics(rollout, "success" in self.info_keys),
-            "value/explained_variance": explained_variance(value, batch.target),
-            "value/mean": value.mean(),
-            "memory/state_norm": memory_norm(streams.memory_state),
+            **mean_over(self.axis_name, losses),
+            **statistics.metrics("success" in self.info_keys),
+            "value/explained_variance": explained_variance(
+                value, batch.target, self.axis_name
+            ),
+            "value/mean": mean_over(self.axis_name, value.mean()),
+            "memory/state_norm": mean_over(
+                self.axis_name, memory_norm(streams.memory_state)
+            ),
         }
 
     # The three stages -----------------------------------------------------------
@@ -309,6 +309,7 @@ class PPO(Agent):
             gradients, metrics = jax.grad(
                 lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
             )(trainable)
+            gradients = mean_over(self.axis_name, gradients)
             metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
             with jax.numpy_dtype_promotion("standard"):  # as Optax expects
                 changes, optimizer_state = self.optimizer.update(
@@ -353,7 +354,7 @@ class PPO(Agent):
         ratio = jnp.exp(log_ratio)
         advantage = batch.advantage
         if self.normalize_advantage:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+            advantage = standardized(advantage, self.axis_name)
 
         # Policy: the pessimistic one of the clipped and the unclipped objective.
         clipped = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
@@ -383,17 +384,3 @@ class PPO(Agent):
             "policy/kl": (ratio - 1 - log_ratio).mean(),
             "policy/clip_fraction": (jnp.abs(ratio - 1) > self.clip_ratio).mean(),
         }
-
-
-def _episode_metrics(rollout: Rollout, has_success: bool) -> dict[str, Array]:
-    """Means over the episodes that ended in a rollout; nan if none did."""
-    statistics = rollout.statistics
-    count = statistics.episodes.astype(statistics.episode_return.dtype)
-    metrics = {
-        "train/return": statistics.episode_return / count,
-        "train/episode_length": statistics.episode_length / count,
-        "train/episodes": count,
-    }
-    if has_success:
-        metrics["train/success"] = statistics.success / count
-    return metrics

@@ -48,6 +48,18 @@ class EpisodeStatistics(NamedTuple):
     episode_length: Float[Array, ""]
     success: Float[Array, ""]
 
+    def metrics(self, has_success: bool) -> dict[str, Array]:
+        """Means over the episodes, by tag; nan if none ended."""
+        count = self.episodes.astype(self.episode_return.dtype)
+        metrics = {
+            "train/return": self.episode_return / count,
+            "train/episode_length": self.episode_length / count,
+            "train/episodes": count,
+        }
+        if has_success:
+            metrics["train/success"] = self.success / count
+        return metrics
+
 
 class Rollout(NamedTuple):
     """What `collect` returns.

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from agents import evaluate
+from agents import devices, evaluate, processes
 from agents.config import Plan, build
 from agents.convert import ConfigError
 from agents.plan import describe_plan
@@ -55,12 +56,15 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         agents.config.ConfigError: a mistake in the configuration.
     """
     console = console or Console()
+    processes.start([config])
     select_device(str(config.get("device", "auto")))
+    console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
-    console.print(describe_plan(plan), highlight=False, soft_wrap=True)
-    directory = make_run_directory(plan)
+    mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
+    console.print(describe_plan(plan, mesh), highlight=False, soft_wrap=True)
+    directory = processes.first_makes(lambda: make_run_directory(plan))
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
-    return Trainer(plan, directory, console).run()
+    return Trainer(plan, directory, console, mesh).run()
 
 
 def select_device(name: str) -> None:
@@ -86,14 +90,23 @@ def select_device(name: str) -> None:
 
 
 def compile_updates(
-    agent: Any, num_seeds: int, capacity: int, state: Any
+    agent: Any, num_seeds: int, capacity: int, state: Any, mesh: Mesh | None = None
 ) -> tuple[Callable[..., Any], float]:
     """Compile `make_update_loop` for a state whose buffers it may reuse.
+
+    Args:
+        agent: the whole agent.
+        num_seeds: leading axis of the state.
+        capacity: most updates per call.
+        state: placed on the devices of `mesh`.
+        mesh: from `devices.choose_devices`.
 
     Returns:
         `(state, count) -> (state, metrics)`, and the seconds that compiling took.
     """
-    loop = over_seeds(make_update_loop(agent, capacity), num_seeds)
+    share = devices.share_of(agent, mesh)
+    loop = over_seeds(make_update_loop(share, capacity), num_seeds)
+    loop = devices.split(loop, agent, state, mesh)
     began = time.perf_counter()
     lowered = jax.jit(loop, donate_argnums=0).lower(state, jnp.asarray(1, jnp.int32))
     return lowered.compile(), time.perf_counter() - began
@@ -144,9 +157,12 @@ def make_update_loop(agent: Any, capacity: int) -> Callable[..., Any]:
 class Trainer:
     """Runs a plan: compiles once, then alternates updates, logging and evaluation."""
 
-    def __init__(self, plan: Plan, directory: Path, console: Console):
+    def __init__(
+        self, plan: Plan, directory: Path, console: Console, mesh: Mesh | None = None
+    ):
         """Prepare; nothing is compiled or written yet."""
         self.plan, self.directory, self.console = plan, directory, console
+        self.mesh = mesh
         config = plan.config
         self.agent = plan.agent
         self.num_seeds = config["num_seeds"]
@@ -158,12 +174,17 @@ class Trainer:
 
     def run(self) -> Result:
         """Train, evaluate, write."""
-        writers = [Writer(self.directory / f"seed_{seed}") for seed in self.seeds]
+        first = processes.is_first()
+        writers = [
+            Writer(self.directory / f"seed_{seed}" if first else None)
+            for seed in self.seeds
+        ]
         settings = flat(self.plan.config)
         for seed, writer in zip(self.seeds, writers, strict=True):
             writer.hparams({**settings, "seed": seed}, ["evaluation/return"])
         last_step = self.plan.num_updates * self.agent.steps_per_update
-        write_references(self.directory, self.plan.env.card, last_step)
+        if first:
+            write_references(self.directory, self.plan.env.card, last_step)
         succeeded = False
         try:
             result = self._train(writers)
@@ -180,8 +201,9 @@ class Trainer:
         num_updates, per_update = self.plan.num_updates, self.agent.steps_per_update
         interval = self.plan.config["evaluation"]["interval"]
         state = jax.jit(over_seeds(self.agent.init, self.num_seeds))(self.keys)
+        state = devices.place(state, self.agent, self.mesh)
         update, compile_seconds = compile_updates(
-            self.agent, self.num_seeds, self.log_interval, state
+            self.agent, self.num_seeds, self.log_interval, state, self.mesh
         )
         evaluation = self._compile_evaluation()
         for writer in writers:
@@ -213,7 +235,7 @@ class Trainer:
             verdicts=[
                 self._verdict(index, score) for index, score in enumerate(scores)
             ],
-            params=state.params,
+            params=devices.gather(state.params, self.mesh),
             compile_seconds=compile_seconds,
             train_seconds=time.perf_counter() - began,
         )
@@ -242,7 +264,8 @@ class Trainer:
         writers: list[Writer],
         step: int,
     ) -> list[evaluate.Score]:
-        played = jax.device_get(evaluation((state.params, self.keys)))
+        params = devices.gather(state.params, self.mesh)
+        played = jax.device_get(evaluation((params, self.keys)))
         scores = []
         for index, writer in enumerate(writers):
             result = evaluate.score(

@@ -66,10 +66,15 @@ class Writer:
         ValueError: a tag that is not in `TAGS`.
     """
 
-    def __init__(self, directory: Path):
-        """Open a new event file in `directory`, which is made if missing."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self._writer = EventFileWriter(str(directory))
+    def __init__(self, directory: Path | None):
+        """Open a new event file in `directory`, which is made if missing.
+
+        Without a directory nothing is written; of several processes one writes.
+        """
+        self._writer = None
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._writer = EventFileWriter(str(directory))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars at an environment step.
@@ -129,11 +134,13 @@ class Writer:
         self._plugin(
             metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=ending)
         )
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def flush(self) -> None:
         """Make what was written visible."""
-        self._writer.flush()
+        if self._writer is not None:
+            self._writer.flush()
 
     def _plugin(self, tag: str, data: HParamsPluginData) -> None:
         summary = Summary()
@@ -148,7 +155,8 @@ class Writer:
         event = Event(wall_time=time.time(), summary=summary)
         if step is not None:
             event.step = step
-        self._writer.add_event(event)
+        if self._writer is not None:
+            self._writer.add_event(event)
 
 
 def _type(value: bool | int | float | str) -> Any:
