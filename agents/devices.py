@@ -138,21 +138,21 @@ def split(
     """
     if mesh is None:
         return function
-    layout = _layout(agent, state)
+    parts = layout(agent, state)
 
     def on_devices(state: Any, *rest: Any) -> Any:
         return jax.shard_map(
             function,
             mesh=mesh,
-            in_specs=(layout, *(PartitionSpec() for _ in rest)),
-            out_specs=(layout, PartitionSpec()),
+            in_specs=(parts, *(PartitionSpec() for _ in rest)),
+            out_specs=(parts, PartitionSpec()),
             check_vma=False,  # equal parameters everywhere are the agent's promise
         )(state, *rest)
 
     return on_devices
 
 
-def _layout(agent: Any, state: Any) -> Any:
+def layout(agent: Any, state: Any) -> Any:
     """For each field of a state: split along the streams, or repeated."""
     streams, whole = PartitionSpec(None, AXIS), PartitionSpec()
     fields = [streams if f in agent.stream_fields else whole for f in state._fields]
@@ -183,7 +183,7 @@ def place(state: Any, agent: Any, mesh: Mesh | None) -> Any:
 
     fields = [
         jax.tree.map(lambda x, spec=spec: put(x, spec), field)
-        for field, spec in zip(state, _layout(agent, state), strict=True)
+        for field, spec in zip(state, layout(agent, state), strict=True)
     ]
     return type(state)(*fields)
 

@@ -101,7 +101,7 @@ def _join(coordinator: str, num_processes: int, process_id: int) -> None:
     try:
         jax.distributed.initialize(coordinator, num_processes, process_id)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
         raise ConfigError(
             f"distributed.coordinator={coordinator}: process {process_id} cannot join "
             f"({reason}); start {num_processes} fresh processes."

@@ -56,7 +56,7 @@ def rollout_of(agent, state, mesh):
         function = jax.shard_map(
             function,
             mesh=mesh,
-            in_specs=(devices._layout(agent, state),),
+            in_specs=(devices.layout(agent, state),),
             out_specs=(streams, steps),
             check_vma=False,
         )

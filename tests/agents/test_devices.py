@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import devices
+from agents import devices, processes
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError
 from tests.agents import split_run
@@ -186,6 +186,16 @@ def run_both(commands, timeout=300):
             process.kill()
     assert [process.returncode for process in started] == [0, 0], printed
     return printed
+
+
+def test_joining_comes_before_everything_else():
+    jax.devices()
+    joined = {"coordinator": "localhost:1234", "num_processes": 2, "process_id": 0}
+    with pytest.raises(ConfigError, match=r"process 0 cannot join \(.+\); start 2 fre"):
+        processes.start([{"distributed": joined}])
+    other = {**joined, "process_id": 1}
+    with pytest.raises(ConfigError, match="the jobs of a sweep share a process"):
+        processes.start([{"distributed": joined}, {"distributed": other}])
 
 
 def test_two_processes_are_one(one, tmp_path, monkeypatch):
