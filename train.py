@@ -11,9 +11,10 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from agents import RunError, Stopped
+from agents import RunError, Stopped, processes
 from agents.config import build
 from agents.convert import ConfigError
+from agents.devices import choose_devices
 from agents.overrides import check, for_hydra, plain, resumes
 from agents.run import run, select_device
 
@@ -50,10 +51,12 @@ def main() -> None:
         devices = {str(config["device"]) for config in jobs}
         if len(devices) > 1:
             raise ConfigError("the jobs of a sweep share a process: choose one device.")
+        processes.start(jobs)  # before anything looks for devices
         select_device(devices.pop())
         if len(jobs) > 1:
             for config in jobs:
-                build(config)
+                plan = build(config)
+                choose_devices(plan.config["num_devices"], plan.agent)
     except ConfigError as error:
         fail(error, 2)
     if resumes(arguments):

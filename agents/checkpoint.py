@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents.convert import ConfigError
+from agents.processes import is_first
 
 FOLDER = "checkpoints"
 """Where a run keeps its checkpoints; one folder each, named after the update."""
@@ -56,20 +57,31 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, directory: Path, *, keep: int = 2):
-        """Look into `directory`, which is made if missing; keep the newest `keep`."""
+        """Look into `directory`, which is made if missing; keep the newest `keep`.
+
+        Of several processes the first one writes; every one reads for itself.
+        """
         import orbax.checkpoint as ocp  # takes a second; not needed to look around
 
         logging.getLogger("absl").setLevel(logging.ERROR)  # what went well is told here
         self._ocp = ocp
         self.folder = (directory / FOLDER).absolute()
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
-                enable_async_checkpointing=False,
-                cleanup_tmp_directories=True,
+        number, alone = jax.process_index(), jax.process_count() == 1
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            enable_async_checkpointing=False,
+            create=is_first(),
+            cleanup_tmp_directories=is_first(),
+            multiprocessing_options=ocp.options.MultiprocessingOptions()
+            if alone
+            else ocp.options.MultiprocessingOptions(
+                primary_host=number,
+                active_processes={number},
+                barrier_sync_key_prefix=f"process{number}",
             ),
         )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def latest(self) -> int | None:
         """Update number of the newest whole checkpoint, None without one."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import envs
+from agents import processes
 from agents import registry as agents_registry
 from agents.convert import ConfigError, convert, convert_all, nearest
 from envs import registry as envs_registry
@@ -52,6 +53,7 @@ def build(config: Mapping[str, Any]) -> Plan:
         settings[name] = convert(settings.get(name), annotation, name)
     for group, annotations in _GROUPS.items():
         settings[group] = convert_all(settings[group], annotations, group)
+    settings["distributed"] = processes.check(settings)
     _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
@@ -73,6 +75,7 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),
     "num_seeds": (1, 10_000),
     "total_steps": (1, 10**15),
+    "num_devices": (1, 10**6),
     "log_interval": (1, 10**6),
     "evaluation.interval": (1, 10**15),
     "evaluation.episodes": (1, 10**7),
@@ -107,6 +110,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "num_seeds": int,
     "total_steps": int,
     "device": Literal["auto", "cpu", "gpu", "tpu"],
+    "num_devices": int | None,
     "log_interval": int,
     "run_directory": str,
     "resume": str | None,
@@ -193,7 +197,7 @@ def build_agent(
     annotations = {
         field.name: _field_type(target, field)
         for field in dataclasses.fields(target)
-        if field.name not in ("env", "memory", "raw_keys", "total_updates")
+        if field.name not in ("env", "memory", "raw_keys", "total_updates", "axis_name")
     }
     arguments = convert_all(given, annotations, "agent")
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}

@@ -115,7 +115,7 @@ def continue_episodes(
             params,
             playing.memory_state,
             playing.inputs,
-            key=act_key,
+            key=_row_keys(act_key, episodes),
             exploration=exploration,
         )
         observation, env_state, reward, terminated, truncated, info = jax.vmap(

@@ -92,9 +92,12 @@ class Policy:
             key: Any,
             step: Any,
         ) -> Any:
-            key = jax.random.fold_in(key, step)
+            streams = jnp.arange(inputs.start.shape[0], dtype=jnp.int32)
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(
+                jax.random.fold_in(key, step), streams
+            )
             return agent.act(
-                params, memory_state, inputs, key=key, exploration=exploration
+                params, memory_state, inputs, key=keys, exploration=exploration
             )[:2]
 
         self._act = jax.jit(act)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents import evaluate
+from agents.processes import is_first
 from agents.records import flat
 from agents.tensorboard import Writer, write_references
 
@@ -26,10 +27,14 @@ class Logs:
     """
 
     def __init__(self, directory: Path, seeds: list[int], config: Mapping[str, Any]):
-        """Open a new event file per seed; `config` fills HParams."""
+        """Open a new event file per seed; `config` fills HParams.
+
+        Of several processes the first one writes.
+        """
         self.directory = directory
-        self.folders = [directory / f"seed_{seed}" for seed in seeds]
-        self.writers = [Writer(folder) for folder in self.folders]
+        self.writers = [
+            Writer(directory / f"seed_{seed}" if is_first() else None) for seed in seeds
+        ]
         self.pending: dict[str, np.ndarray] = {}
         settings = flat(config)
         for seed, writer in zip(seeds, self.writers, strict=True):
@@ -82,6 +87,8 @@ class Logs:
 
     def write_references(self, card: Any, last_step: int) -> None:
         """The card's known returns, in place of any that were there."""
+        if not is_first():
+            return
         for path in self.directory.glob("reference_*/*tfevents*"):
             path.unlink()
         write_references(self.directory, card, last_step)
@@ -110,7 +117,7 @@ def purge(directory: Path, sizes: Sizes) -> None:
 
     Whatever a run wrote after its checkpoint it will write again.
     """
-    for folder in directory.glob("seed_*"):
+    for folder in directory.glob("seed_*") if is_first() else ():
         known = sizes.get(folder.name, {})
         for path in _event_files(folder):
             size = known.get(path.name)

@@ -96,7 +96,7 @@ def _commit() -> str | None:
 
 def peak_bytes() -> int:
     """Peak memory so far: of the accelerator, or of this process on CPU."""
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     if statistics and "peak_bytes_in_use" in statistics:
         return statistics["peak_bytes_in_use"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -14,8 +14,9 @@ from agents.convert import ConfigError, nearest
 from agents.records import CONFIG_FILE, flat
 
 MAY_CHANGE = (
-    *("total_steps", "log_interval", "device"),
-    *("checkpoint.interval", "checkpoint.keep"),
+    *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
+    *("device", "num_devices", "distributed.coordinator"),
+    *("distributed.num_processes", "distributed.process_id"),
 )
 """Settings that a resumed run may be given anew."""
 
@@ -35,6 +36,7 @@ def resumed_config(
     """
     config = {**defaults, **saved_config(directory), "resume": str(directory)}
     config["checkpoint"] = {**defaults["checkpoint"], **config["checkpoint"]}
+    config["distributed"] = dict(defaults["distributed"])
     known = {**flat(config), **_choices(config)}
     for word in overrides:
         name, _, text = word.partition("=")

@@ -1,5 +1,6 @@
 """One run: from a configuration to event files, checkpoints and a verdict."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
+from agents import devices, processes
 from agents.config import build
 from agents.convert import ConfigError
 from agents.plan import describe_plan
@@ -34,16 +36,19 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         agents.RunError: the run's files cannot be written.
     """
     console = console or Console()
+    processes.start([config])
     select_device(str(config.get("device", "auto")))
+    console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
-    console.print(describe_plan(plan), highlight=False, soft_wrap=True)
+    mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
+    console.print(describe_plan(plan, mesh), highlight=False, soft_wrap=True)
     if plan.config["resume"] is None:
-        directory = make_run_directory(plan)
+        directory = processes.first_makes(lambda: make_run_directory(plan))
     else:
         directory = Path(plan.config["resume"])
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
-    with locked(directory):
-        result = Trainer(plan, directory, console).run()
+    with locked(directory) if processes.is_first() else contextlib.nullcontext():
+        result = Trainer(plan, directory, console, mesh).run()
     tell(result, console)
     return result
 

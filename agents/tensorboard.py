@@ -77,12 +77,17 @@ class Writer:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, directory: Path):
-        """Open a new event file in `directory`, which is made if missing."""
-        directory.mkdir(parents=True, exist_ok=True)
-        stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        name = f"events.out.tfevents.{stamp}.{next(_file_numbers)}"
-        self._file = (directory / name).open("xb")
+    def __init__(self, directory: Path | None):
+        """Open a new event file in `directory`, which is made if missing.
+
+        Without a directory nothing is kept; of several processes one writes.
+        """
+        path = Path(os.devnull)
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+            path = directory / f"events.out.tfevents.{stamp}.{next(_file_numbers)}"
+        self._file = path.open("ab")
         self._records = RecordWriter(self._file)
         try:
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))

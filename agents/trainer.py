@@ -13,9 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 
-from agents import evaluate
+from agents import devices, evaluate, processes
 from agents.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from agents.config import Plan
 from agents.convert import ConfigError
@@ -52,9 +53,12 @@ class Standing:
 class Trainer:
     """Runs a plan in a directory, from its newest checkpoint if it has one."""
 
-    def __init__(self, plan: Plan, directory: Path, console: Console):
+    def __init__(
+        self, plan: Plan, directory: Path, console: Console, mesh: Mesh | None = None
+    ):
         """Prepare; nothing is compiled or written yet."""
         self.plan, self.directory, self.console = plan, directory, console
+        self.mesh = mesh
         config = plan.config
         self.agent = plan.agent
         self.num_seeds = config["num_seeds"]
@@ -76,6 +80,7 @@ class Trainer:
             ConfigError: the checkpoint does not fit, or there is nothing left to do.
         """
         state, pending = self._enter()
+        state = devices.place(state, self.agent, self.mesh)
         succeeded = False
         try:
             self.logs = Logs(self.directory, self.seeds, self.plan.config)
@@ -128,14 +133,15 @@ class Trainer:
                 f"{self.directory} is complete with {self.step:,} steps; set a larger "
                 "total_steps to go on."
             )
-        write_records(self.plan, self.directory)
+        if processes.is_first():
+            write_records(self.plan, self.directory)
         purge(self.directory, notes["event_sizes"])
         self._print(f"resumed at step {self.step:,}")
         return checkpoint.state, checkpoint.pending
 
     def _train(self, state: Any) -> Result:
         update, compile_seconds = compile_updates(
-            self.agent, self.num_seeds, self.log_interval, state
+            self.agent, self.num_seeds, self.log_interval, state, self.mesh
         )
         self.logs.write_shared({"time/compile_seconds": compile_seconds}, self.step)
         self._print(f"compile {compile_seconds:.1f} s")
@@ -149,7 +155,8 @@ class Trainer:
                 if self.standing.updates == num_updates or self._all_frozen():
                     break
                 boundary = self.log_interval - self.standing.updates % self.log_interval
-                count = pace.units(min(boundary, num_updates - self.standing.updates))
+                boundary = min(boundary, num_updates - self.standing.updates)
+                count = processes.agree(pace.units(boundary), None)[0]
                 state, seconds = self._call(update, state, count)
                 pace.took(count, seconds)
                 rate = count * self.agent.steps_per_update * self.num_seeds / seconds
@@ -162,7 +169,7 @@ class Trainer:
             seeds=self.seeds,
             scores=self.scores,
             frozen=self.standing.frozen,
-            params=state.params,
+            params=devices.gather(state.params, self.mesh),
             compile_seconds=compile_seconds,
             train_seconds=time.perf_counter() - began,
             steps=(self.step - first_step) * self.num_seeds,
@@ -194,21 +201,26 @@ class Trainer:
         interval = self.plan.config["evaluation"]["interval"]
         if whole and self._due(interval, self.standing.evaluated_at, finished):
             scores = None
-            if self.stop.received is None:
-                scores = self.evaluator(state.params, self.stop)
+            if self._stopping() is None:
+                params = devices.gather(state.params, self.mesh)
+                scores = self.evaluator(params, self.stop)
             if scores is not None:
                 self.scores = scores
                 self.logs.write_scores(scores, self.step, frozen=self.standing.frozen)
                 self.standing.evaluated_at = self.step
-        if self.stop.received is not None:
+        if (signal := self._stopping()) is not None:
             self._save(state, must=True)
             name = self.directory
             self._print(f"stopped at step {self.step:,}; go on with resume={name}")
-            raise Stopped(self.stop.received)
+            raise Stopped(signal)
         interval = self.plan.config["checkpoint"]["interval"]
         saved_at = max(self.standing.saved_at, 0)
         if whole and not finished and self._due(interval, saved_at, finished):
             self._save(state)
+
+    def _stopping(self) -> int | None:
+        """The signal that told this process, or any other of the run, to stop."""
+        return processes.agree(0, self.stop.received)[1]
 
     def _due(self, interval: int | None, before: int, finished: bool) -> bool:
         """Whether a multiple of `interval` lies between step `before` and now."""
@@ -224,7 +236,9 @@ class Trainer:
             if index in self.standing.frozen:
                 continue
             number = self.standing.updates + int(np.argmax(finite[index] == 0)) + 1
-            one = jax.tree.map(lambda x, i=index: x[i], state)
+            one = jax.tree.map(
+                lambda x, i=index: x[i], devices.gather(state, self.mesh)
+            )
             step = number * self.agent.steps_per_update
             where = f"update {number:,} (step {step:,}): first "
             where += first_bad_tensor(self.agent, one)
@@ -250,13 +264,16 @@ class Trainer:
     def _save(self, state: Any, *, must: bool = False) -> None:
         """Save; where it fails and nothing is at stake yet, say so and go on."""
         self.logs.flush()
+        whole = devices.gather(state, self.mesh)
+        if not processes.is_first():
+            return
         notes = {
             "updates": self.standing.updates,
             "evaluated_at": self.standing.evaluated_at,
             "frozen": {str(i): where for i, where in self.standing.frozen.items()},
             "event_sizes": event_sizes(self.directory),
         }
-        checkpoint = Checkpoint(state, self.logs.pending, notes)
+        checkpoint = Checkpoint(whole, self.logs.pending, notes)
         try:
             saved = self.checkpoints.save(self.standing.updates, checkpoint)
         except CheckpointError as error:

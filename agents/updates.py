@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool
 
+from agents import devices
 from agents.tensorboard import MAY_BE_MISSING
 
 FINITE = "finite"
@@ -20,14 +22,23 @@ FINITE = "finite"
 
 
 def compile_updates(
-    agent: Any, num_seeds: int, capacity: int, state: Any
+    agent: Any, num_seeds: int, capacity: int, state: Any, mesh: Mesh | None = None
 ) -> tuple[Callable[..., Any], float]:
     """Compile `make_update_loop` for a state whose buffers it may reuse.
+
+    Args:
+        agent: the whole agent.
+        num_seeds: leading axis of the state.
+        capacity: most updates per call.
+        state: placed on the devices of `mesh`.
+        mesh: from `devices.choose_devices`.
 
     Returns:
         `(state, count) -> (state, metrics)`, and the seconds that compiling took.
     """
-    loop = over_seeds(make_update_loop(agent, capacity), num_seeds)
+    share = devices.share_of(agent, mesh)
+    loop = over_seeds(make_update_loop(share, capacity), num_seeds)
+    loop = devices.split(loop, agent, state, mesh)
     began = time.perf_counter()
     lowered = jax.jit(loop, donate_argnums=0).lower(state, jnp.asarray(1, jnp.int32))
     return lowered.compile(), time.perf_counter() - began

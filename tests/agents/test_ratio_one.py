@@ -195,9 +195,10 @@ def learned(case, memory_states):
     optimizer_state = agent.optimizer.init(case.params)
 
     def learn(params, batch, memory_states):
-        return agent.learn(
+        metrics = agent.learn(
             params, optimizer_state, batch, memory_states, jax.random.key(1)
         )[2]
+        return jax.tree.map(jnp.mean, metrics)
 
     return jax.jit(learn)(case.params, case.batch, memory_states)
 
