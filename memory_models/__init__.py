@@ -24,6 +24,7 @@ from memory_models.frame_stack import FrameStack
 from memory_models.gru import GatedRecurrentUnit
 from memory_models.layers import Linear, layer_norm
 from memory_models.linear_scan import diagonal_scan
+from memory_models.lru import LinearRecurrentUnit
 from memory_models.lstm import LongShortTermMemory
 from memory_models.none import NoMemory
 from memory_models.registry import (
@@ -39,6 +40,7 @@ from memory_models.registry import (
     options_of,
     register,
 )
+from memory_models.s5 import SimplifiedStateSpace
 
 _siblings.check("agents", "envs")
 
@@ -48,6 +50,8 @@ register("elman", ElmanNetwork)
 register("gru", GatedRecurrentUnit)
 register("lstm", LongShortTermMemory)
 register("ffm", FastAndForgetfulMemory)
+register("lru", LinearRecurrentUnit)
+register("s5", SimplifiedStateSpace)
 
 __all__ = [
     "Builder",
@@ -59,9 +63,11 @@ __all__ = [
     "FrameStack",
     "GatedRecurrentUnit",
     "Linear",
+    "LinearRecurrentUnit",
     "LongShortTermMemory",
     "MemoryModel",
     "NoMemory",
+    "SimplifiedStateSpace",
     "State",
     "builder",
     "builder_of",
