@@ -70,7 +70,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             enable_async_checkpointing=False,
-            create=is_first(),
+            create=False,
             cleanup_tmp_directories=is_first(),
             multiprocessing_options=ocp.options.MultiprocessingOptions()
             if alone
@@ -128,7 +128,7 @@ class Checkpoints:
         """The newest checkpoint, in the structure of `like`.
 
         Args:
-            like: the agent's state, of arrays or of shapes with or without shardings.
+            like: the agent's state, of arrays or of shapes.
 
         Raises:
             ConfigError: the agent's state has another structure; names the first leaf
@@ -168,7 +168,7 @@ class Checkpoints:
     def _restore_arrays(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         restore = self._ocp.args.StandardRestore
         stored = {
-            part: {name: _abstract(x) for name, x in named.items() if x.size}
+            part: {name: _room_for(x) for name, x in named.items() if x.size}
             for part, named in parts.items()
         }
         restored = self._restore({k: restore(v) for k, v in stored.items() if v})
@@ -240,21 +240,22 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _data(leaf: Any) -> Any:
-    """An array that can be stored: keys as their numbers."""
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+def _data(leaf: Any) -> np.ndarray:
+    """An array as it is stored: on the host, keys as their numbers."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 
 def _undata(stored: Any, like: Any) -> Any:
-    return jax.random.wrap_key_data(stored) if _is_key(like) else stored
+    array = jnp.asarray(stored)
+    return jax.random.wrap_key_data(array) if _is_key(like) else array
 
 
-def _abstract(leaf: Any) -> Any:
-    """Shape, dtype and place of what is stored for `leaf`."""
-    place = getattr(leaf, "sharding", None)
-    place = place or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    shape = jax.eval_shape(_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
-    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=place)
+def _room_for(leaf: Any) -> np.ndarray:
+    """An array of the shape and dtype in which `leaf` is stored."""
+    shape = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    if _is_key(leaf):
+        shape = jax.eval_shape(jax.random.key_data, shape)
+    return np.empty(shape.shape, shape.dtype)
 
 
 def _first_line(error: Exception) -> str:
