@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 import envs
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
-from agents.resume import resumed_config
+from agents.resume import resumed_config, value_of
 
 GROUPS = ("env", "memory", "agent", "experiment")
 OPEN_KEYS = ("env.args.", "memory.args.")
@@ -117,7 +117,7 @@ def _resumed(choices: list[list[str]]) -> dict[str, Any]:
     words = [texts[0] for texts in choices]
     directory = next(w for w in words if w.startswith("resume=")).partition("=")[2]
     others = [word for word in words if not word.startswith("resume=")]
-    return resumed_config(directory.strip("'\""), others, compose_config([]))
+    return resumed_config(str(value_of(directory)), others, compose_config([]))
 
 
 def _jobs(choices: list[list[str]]) -> list[tuple[str, ...]]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
 
 import envs
@@ -44,7 +46,7 @@ def resumed_config(
             raise ConfigError(
                 f"there is no setting {name!r} here.{nearest(name, known)}"
             )
-        value = _value(text)
+        value = value_of(text)
         if name in MAY_CHANGE:
             group, _, key = name.rpartition(".")
             (config[group] if group else config)[key] = value
@@ -111,7 +113,7 @@ def _choices(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """What `name=text` sets on the command line."""
-    value = OmegaConf.from_dotlist([f"value={text}"])["value"]
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    value = OverridesParser.create().parse_override(f"name={text}").value()
+    return value.text if isinstance(value, QuotedString) else value

@@ -162,7 +162,9 @@ def agents_build(config):
 
 def test_what_may_change(runs):
     words = ["total_steps=2e5", "log_interval=3", "checkpoint.keep=5", "memory=gru"]
+    words += ["distributed.coordinator=localhost:1234"]
     config = check([f"resume={runs[1]}", *words])[0]
+    assert config["distributed"].pop("coordinator") == "localhost:1234"
     plan = agents_build(config)
     assert plan.config["total_steps"] == 200_000
     assert plan.config["log_interval"] == 3
