@@ -13,6 +13,7 @@ from agents.config import build
 from agents.convert import ConfigError
 from agents.overrides import check, for_hydra, plain
 from agents.run import run, select_device
+from agents.sizes import check_sizes
 
 
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")
@@ -41,7 +42,7 @@ def main() -> None:
         select_device(devices.pop())
         if len(jobs) > 1:
             for config in jobs:
-                build(config)
+                check_sizes(build(config))
     except ConfigError as error:
         fail(error)
     sys.argv[1:] = for_hydra(arguments)

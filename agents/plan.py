@@ -7,16 +7,23 @@ import equinox as eqx
 import jax
 
 from agents.config import Plan
+from agents.sizes import Sizes, show_bytes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
 
-def describe_plan(plan: Plan) -> str:
-    """Task and what it demands, model and its size, device, exact steps, a warning."""
+def describe_plan(plan: Plan, sizes: Sizes) -> str:
+    """Task and what it demands, model and sizes, device, exact steps, a warning.
+
+    Args:
+        plan: what is about to run.
+        sizes: the memory that it needs.
+    """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
     memory = network.actor.memory
-    total, of_memory = _count(network), _count(memory)
+    total = _count(network) - _count(network.statistics)
+    of_memory = _count(memory)
     parameters = ", ".join(
         f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
     )
@@ -33,7 +40,8 @@ def describe_plan(plan: Plan) -> str:
         f"agent   {plan.agent_name}: {agent.num_envs} environments x "
         f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
         f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
-        f"device  {device.device_kind} ({device.platform}), {devices} in all",
+        f"device  {device.device_kind} ({device.platform}), {devices} in all; "
+        f"memory needed about {show_bytes(sizes.needed)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "

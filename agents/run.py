@@ -17,6 +17,7 @@ from agents.config import Plan, build
 from agents.convert import ConfigError
 from agents.plan import describe_plan
 from agents.records import flat, make_run_directory, peak_bytes
+from agents.sizes import check_sizes
 from agents.tensorboard import Writer, write_references
 
 
@@ -57,7 +58,8 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     console = console or Console()
     select_device(str(config.get("device", "auto")))
     plan = build(config)
-    console.print(describe_plan(plan), highlight=False, soft_wrap=True)
+    sizes = check_sizes(plan)
+    console.print(describe_plan(plan, sizes), highlight=False, soft_wrap=True)
     directory = make_run_directory(plan)
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     return Trainer(plan, directory, console).run()

@@ -10,10 +10,22 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from envs.base import Card, Environment, Transition, computed, exact, float_dtype
+from envs.base import (
+    Card,
+    Environment,
+    Transition,
+    computed,
+    exact,
+    float_dtype,
+    unknown,
+)
 
 RIGHT, UP, LEFT, DOWN = range(4)
 _CELL = 8  # pixels
+LONGEST = 2_000_000_000
+"""Longest corridor: positions and times are int32."""
+LONGEST_COMPUTED = 10_000
+"""Longest corridor whose random return is computed, in about half a second."""
 
 
 class TMazeState(NamedTuple):
@@ -56,9 +68,10 @@ class TMaze(Environment):
     active: bool = False
 
     def __post_init__(self) -> None:
-        if self.length < 1:
+        if not 1 <= self.length <= LONGEST:
             raise ValueError(
-                f"TMaze needs a corridor with length of at least 1, not {self.length}."
+                f"TMaze needs a corridor with length of at least 1 and at most "
+                f"{LONGEST:,}, where time still fits into 32 bits, not {self.length}."
             )
 
     @property
@@ -180,7 +193,11 @@ class TMaze(Environment):
             paper='Ni et al. 2023, "When Do Transformers Shine in RL?"',
             horizon=(distance, distance),
             truncates=False,
-            floor=computed(random_return(self.length, self.active)),
+            floor=(
+                computed(random_return(self.length, self.active))
+                if self.length <= LONGEST_COMPUTED
+                else unknown("to compute it takes time quadratic in the length")
+            ),
             memoryless=exact(0.5, "walk on time, turn to a fixed side"),
             recall=exact(1.0),
             oracle=exact(1.0),

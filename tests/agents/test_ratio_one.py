@@ -66,7 +66,8 @@ def first_streams(agent):
 class Case(NamedTuple):
     """An agent, its redrawn parameters, a rollout, and the learner's pass compiled.
 
-    `statistics` are those that the next update is to use.
+    `statistics` are those that the next update is to use, `first` are the streams
+    before any rollout.
     """
 
     agent: PPO
@@ -75,6 +76,7 @@ class Case(NamedTuple):
     batch: Any
     gap: Callable[..., tuple[jax.Array, jax.Array]]
     statistics: Any
+    first: Any
 
 
 def second_rollout(agent):
@@ -89,7 +91,8 @@ def second_rollout(agent):
         return streams, rollout, batch, statistics
 
     collect = jax.jit(collect)
-    streams = collect(params, first_streams(agent), jax.random.key(1))[0]
+    first = first_streams(agent)
+    streams = collect(params, first, jax.random.key(1))[0]
     _, rollout, batch, statistics = collect(params, streams, jax.random.key(2))
 
     def gap(params, batch, entering):
@@ -101,7 +104,7 @@ def second_rollout(agent):
         log_ratio = log_ratio - steps.extras.log_prob
         return jnp.abs(log_ratio).max(), jnp.abs(value - steps.extras.value).max()
 
-    return Case(agent, params, rollout, batch, jax.jit(gap), statistics)
+    return Case(agent, params, rollout, batch, jax.jit(gap), statistics, first)
 
 
 @functools.cache
