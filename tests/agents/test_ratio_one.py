@@ -273,6 +273,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
         log_probability_gap, value_gap = gaps(case, planted)
         assert log_probability_gap <= 1e-4
         assert value_gap > 1e-2
+        # They are those of the state observed, also where an episode has just begun.
+        seen = np.clip(steps.inputs.hidden["noise"][0], -4, 4)
+        np.testing.assert_array_equal(seen, steps.inputs.observation[..., :2])
         # The policy as it acts, with hidden variables, others and none.
         first = jax.tree.map(lambda x: x[0], (steps.inputs, inputs))
         entering = jax.tree.map(
@@ -285,6 +288,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
         ]
         values = [np.asarray(extras.value) for _, _, extras in results]
         assert np.abs(values[0] - values[1]).max() > 1e-2
+        value = jax.jit(lambda case, state, inputs: case.value(state, inputs))
+        alone = value(case.agent.network(case.params), entering, first[0])
+        np.testing.assert_allclose(alone, values[0], atol=1e-5)
         assert np.isnan(values[2]).all()
         for action, memory_state, extras in results[1:]:
             np.testing.assert_array_equal(action, results[0][0])
