@@ -17,6 +17,7 @@ from agents.convert import ConfigError
 from agents.devices import choose_devices
 from agents.overrides import check, for_hydra, plain, resumes
 from agents.run import run, select_device
+from agents.sizes import check_sizes
 
 
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")
@@ -56,7 +57,8 @@ def main() -> None:
         if len(jobs) > 1:
             for config in jobs:
                 plan = build(config)
-                choose_devices(plan.config["num_devices"], plan.agent)
+                mesh = choose_devices(plan.config["num_devices"], plan.agent)
+                check_sizes(plan, mesh)
     except ConfigError as error:
         fail(error, 2)
     if resumes(arguments):

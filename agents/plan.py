@@ -9,21 +9,24 @@ from jax.sharding import Mesh
 
 from agents.config import Plan
 from agents.devices import describe_devices
+from agents.sizes import Sizes, show_bytes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
 
-def describe_plan(plan: Plan, mesh: Mesh | None = None) -> str:
-    """Task and what it demands, model and its size, devices, exact steps, a warning.
+def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
+    """Task and what it demands, model and sizes, devices, exact steps, a warning.
 
     Args:
-        plan: of the run.
+        plan: what is about to run.
+        sizes: the memory that it needs.
         mesh: the devices it uses, from `choose_devices`.
     """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
     memory = network.actor.memory
-    total, of_memory = _count(network), _count(memory)
+    total = _count(network) - _count(network.statistics)
+    of_memory = _count(memory)
     parameters = ", ".join(
         f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
     )
@@ -39,7 +42,8 @@ def describe_plan(plan: Plan, mesh: Mesh | None = None) -> str:
         f"agent   {plan.agent_name}: {agent.num_envs} environments x "
         f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
         f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
-        f"device  {describe_devices(mesh, agent)}",
+        f"device  {describe_devices(mesh, agent)}; "
+        f"memory needed about {show_bytes(sizes.needed)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "

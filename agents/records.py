@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import shutil
@@ -101,6 +102,50 @@ def peak_bytes() -> int:
         return statistics["peak_bytes_in_use"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_bytes() -> int | None:
+    """Memory to be had: of the accelerator, or free on this machine and allowed to us.
+
+    None where the system tells neither.
+    """
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"]
+    limits = [_free_bytes(), *_group_limits()]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _free_bytes() -> int | None:
+    """Free and reclaimable memory on Linux; elsewhere all there is, where known."""
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _group_limits() -> list[int]:
+    """Limits of the control group (containers, batch systems), versions 2 and 1."""
+    own = [
+        line.rsplit(":", 1)[1].strip("/")
+        for line in _read("/proc/self/cgroup").splitlines()
+        if ":" in line
+    ]
+    files = [f"/sys/fs/cgroup/{group}/memory.max" for group in {"", *own}]
+    files += [
+        f"/sys/fs/cgroup/memory/{group}/memory.limit_in_bytes" for group in {"", *own}
+    ]
+    return [int(text) for text in map(_read, files) if text.strip().isdigit()]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from agents.plan import describe_plan
 from agents.records import make_run_directory
 from agents.report import Result, tell
 from agents.resume import locked
+from agents.sizes import check_sizes
 from agents.trainer import Trainer
 
 
@@ -41,7 +42,8 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
     mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
-    console.print(describe_plan(plan, mesh), highlight=False, soft_wrap=True)
+    sizes = check_sizes(plan, mesh)
+    console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)
     if plan.config["resume"] is None:
         directory = processes.first_makes(lambda: make_run_directory(plan))
     else:

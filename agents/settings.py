@@ -95,9 +95,26 @@ def check_divides(name: str, value: int, total: int, what: str) -> None:
         ValueError: it does not, with the nearest value that does.
     """
     if total % value:
-        divisors = [d for d in range(1, total + 1) if total % d == 0]
-        nearest = min(divisors, key=lambda d: abs(math.log(d / value)))
+        nearest = min(divisors(total), key=lambda d: abs(math.log(d / value)))
         raise ValueError(
             f"agent.{name}={value} does not divide {what}; nearest that does: "
             f"{nearest}."
         )
+
+
+def divisors(total: int) -> list[int]:
+    """Divisors of a positive number, without trying every number up to it.
+
+    Prime factors above a million are left joined, so that any number takes well under
+    a second; of a number with two of those, divisors are missing.
+    """
+    found, rest, factor = [1], total, 2
+    while factor <= min(math.isqrt(rest), 1_000_000):
+        power = [1]
+        while rest % factor == 0:
+            rest //= factor
+            power.append(power[-1] * factor)
+        if len(power) > 1:
+            found = [d * p for d in found for p in power]
+        factor += 1
+    return sorted({d * p for d in found for p in (1, rest)})

@@ -32,13 +32,17 @@ class Deal(NamedTuple):
 
 
 def check_decks(name: str, decks: int) -> None:
-    """Refuse a number of decks below one.
+    """Refuse a number of decks below one, or with more cards than int32 counts.
 
     Raises:
-        ValueError: `decks` is not a positive integer.
+        ValueError: `decks` is out of range.
     """
-    if decks < 1:
-        raise ValueError(f"{name} needs decks of at least 1, not {decks}.")
+    most = (2**31 - 1) // 52
+    if not 1 <= decks <= most:
+        raise ValueError(
+            f"{name} needs decks of at least 1 and at most {most:,}, where positions "
+            f"of cards still fit into 32 bits, not {decks}."
+        )
 
 
 def deal(key: PRNGKeyArray, decks: int) -> Deal:
@@ -49,7 +53,7 @@ def deal(key: PRNGKeyArray, decks: int) -> Deal:
     sort keys agree in about one deal of a million for one deck.
     """
     words = jax.random.bits(key, (52 * decks,), jnp.uint32)
-    suits = jnp.asarray(np.arange(52 * decks) % SUITS, jnp.uint32)
+    suits = jnp.arange(52 * decks, dtype=jnp.uint32) % jnp.uint32(SUITS)
     lowest = jnp.uint32(SUITS - 1)
     shuffled = jnp.sort((words & ~lowest) | suits) & lowest
     return Deal(shuffled.astype(jnp.int8), jnp.zeros((), jnp.int32))

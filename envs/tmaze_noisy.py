@@ -11,7 +11,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import corridor
-from envs.base import Card, Environment, Transition, computed, exact, float_dtype
+from envs.base import Card, Environment, Transition, exact, float_dtype
 
 
 class TMazeNoisyState(NamedTuple):
@@ -147,7 +147,7 @@ class TMazeNoisy(Environment):
             paper='Cherepanov et al. 2023, "Recurrent Action Transformer with Memory"',
             horizon=(self.length, self.length + 1),
             truncates=False,
-            floor=computed(random_return(self.length)),
+            floor=corridor.floor(self.length, lambda: random_return(self.length)),
             memoryless=exact(0.5, "walk on, turn to a fixed side"),
             recall=exact(1.0),
             oracle=exact(1.0),

@@ -66,7 +66,8 @@ def first_streams(agent):
 class Case(NamedTuple):
     """An agent, its redrawn parameters, a rollout, and the learner's pass compiled.
 
-    `statistics` are those that the next update is to use.
+    `statistics` are those that the next update is to use, `first` are the streams
+    before any rollout.
     """
 
     agent: PPO
@@ -75,6 +76,7 @@ class Case(NamedTuple):
     batch: Any
     gap: Callable[..., tuple[jax.Array, jax.Array]]
     statistics: Any
+    first: Any
 
 
 def second_rollout(agent):
@@ -89,7 +91,8 @@ def second_rollout(agent):
         return streams, rollout, batch, statistics
 
     collect = jax.jit(collect)
-    streams = collect(params, first_streams(agent), jax.random.key(1))[0]
+    first = first_streams(agent)
+    streams = collect(params, first, jax.random.key(1))[0]
     _, rollout, batch, statistics = collect(params, streams, jax.random.key(2))
 
     def gap(params, batch, entering):
@@ -101,7 +104,7 @@ def second_rollout(agent):
         log_ratio = log_ratio - steps.extras.log_prob
         return jnp.abs(log_ratio).max(), jnp.abs(value - steps.extras.value).max()
 
-    return Case(agent, params, rollout, batch, jax.jit(gap), statistics)
+    return Case(agent, params, rollout, batch, jax.jit(gap), statistics, first)
 
 
 @functools.cache
@@ -271,6 +274,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
         log_probability_gap, value_gap = gaps(case, planted)
         assert log_probability_gap <= 1e-4
         assert value_gap > 1e-2
+        # They are those of the state observed, also where an episode has just begun.
+        seen = np.clip(steps.inputs.hidden["noise"][0], -4, 4)
+        np.testing.assert_array_equal(seen, steps.inputs.observation[..., :2])
         # The policy as it acts, with hidden variables, others and none.
         first = jax.tree.map(lambda x: x[0], (steps.inputs, inputs))
         entering = jax.tree.map(
@@ -283,6 +289,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
         ]
         values = [np.asarray(extras.value) for _, _, extras in results]
         assert np.abs(values[0] - values[1]).max() > 1e-2
+        value = jax.jit(lambda case, state, inputs: case.value(state, inputs))
+        alone = value(case.agent.network(case.params), entering, first[0])
+        np.testing.assert_allclose(alone, values[0], atol=1e-5)
         assert np.isnan(values[2]).all()
         for action, memory_state, extras in results[1:]:
             np.testing.assert_array_equal(action, results[0][0])

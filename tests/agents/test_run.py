@@ -57,6 +57,7 @@ def test_prints_plan_and_verdict(short_run):
         "memory  ffm:",
         "bytes of state per stream",
         "device  ",
+        "memory needed about",
         "10 updates x 512 = 5,120 per seed (5,000 asked for), 2 seed(s) from 0",
         "compile ",
     ):
