@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 import envs
 from agents.convert import ConfigError, nearest
-from agents.records import CONFIG_FILE, flat
+from agents.running.records import CONFIG_FILE, flat
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),

@@ -9,9 +9,9 @@ import pytest
 import agents
 import envs
 import memory_models
-from agents.config import CONFIG_DIRECTORY, build, build_env
 from agents.convert import ConfigError, convert
-from agents.overrides import check, compose_config, for_hydra, group_options
+from agents.running.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.overrides import check, compose_config, for_hydra, group_options
 from tests.agents.test_networks import PlaceMemory
 
 JOINED = "distributed.coordinator=a:1"

@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 from jax.sharding import Mesh
 
-from agents.config import Plan
 from agents.devices import describe_devices
-from agents.sizes import Sizes, show_bytes
+from agents.running.config import Plan
+from agents.running.sizes import Sizes, show_bytes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
