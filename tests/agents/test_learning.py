@@ -118,9 +118,9 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
     from agents import networks
 
     def without_starts(method):
-        def wrapped(self, state, inputs):
+        def wrapped(self, state, inputs, *moments):
             inputs = inputs._replace(start=jnp.zeros_like(inputs.start))
-            return method(self, state, inputs)
+            return method(self, state, inputs, *moments)
 
         return wrapped
 
