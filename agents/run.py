@@ -11,6 +11,7 @@ from rich.console import Console
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
+from agents.running.compilation_cache import use_compilation_cache
 from agents.running.config import build
 from agents.running.plan import describe_plan
 from agents.running.records import make_run_directory
@@ -42,6 +43,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     select_device(str(config.get("device", "auto")))
     console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
+    use_compilation_cache(plan.config["compilation_cache"])
     mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
     sizes = check_sizes(plan, mesh)
     console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from agents.running.records import CONFIG_FILE, flat
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
-    *("device", "num_devices", "distributed.coordinator"),
+    *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
     *("distributed.num_processes", "distributed.process_id"),
 )
 """Settings that a resumed run may be given anew."""

@@ -91,6 +91,7 @@ WRONG = {
     "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
     "memory.output_size=0": "memory.output_size=0 must be at least 1.",
     "memory.raw_keys=[image]": "raw_keys names 'image', but this task observes",
+    "compilation_cache=3": "compilation_cache=3 must be text.",
     "env=custom": "env.target=None must look like",
     "env=custom env.target=no_such:Thing": "cannot be imported",
     "env=custom env.target=envs:make": "is not a subclass of envs.Environment",
