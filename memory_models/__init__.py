@@ -8,6 +8,7 @@
 """
 
 from memory_models import _siblings
+from memory_models.affine import affine
 from memory_models.base import (
     Card,
     MemoryModel,
@@ -24,6 +25,7 @@ from memory_models.gru import GatedRecurrentUnit
 from memory_models.layers import Linear, layer_norm
 from memory_models.linear_scan import diagonal_scan
 from memory_models.none import NoMemory
+from memory_models.recurrent_scan import gates_of, recurrent_scan
 from memory_models.registry import (
     Builder,
     Columns,
@@ -57,12 +59,14 @@ __all__ = [
     "MemoryModel",
     "NoMemory",
     "State",
+    "affine",
     "builder",
     "builder_of",
     "cell_scan",
     "check_memory",
     "column",
     "diagonal_scan",
+    "gates_of",
     "layer_norm",
     "lookup",
     "make",
@@ -70,6 +74,7 @@ __all__ = [
     "options",
     "options_of",
     "parameter_count",
+    "recurrent_scan",
     "register",
     "select_state",
     "state_bytes",
