@@ -4,102 +4,27 @@ Everything here works on arrays with any leading axes, `[..., shape of the space
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.base import Inputs
 from agents.distributions import PolicySpec
+from agents.normalize import Moments
+from agents.observations import (
+    flatten_leaf,
+    is_image,
+    leaf_width,
+    named_leaves,
+    observation_keys,
+)
 from memory_models import Linear
 from memory_models.registry import Columns
-
-
-def observation_keys(space: gymnasium.Space) -> dict[str, gymnasium.Space]:
-    """The leaves of an observation space by name.
-
-    Dict keys keep their names, Tuple entries get their position, nested ones are
-    joined with '/'; any other space is one leaf named 'observation'.
-    """
-    if isinstance(space, gymnasium.spaces.Dict):
-        items = space.spaces.items()
-    elif isinstance(space, gymnasium.spaces.Tuple):
-        items = ((str(i), s) for i, s in enumerate(space.spaces))
-    else:
-        return {"observation": space}
-    leaves = {}
-    for name, inner in items:
-        for below, leaf in observation_keys(inner).items():
-            leaves[name if below == "observation" else f"{name}/{below}"] = leaf
-    return leaves
-
-
-def _observation_leaves(space: gymnasium.Space, observation: Any) -> list[Array]:
-    """The arrays of an observation, in the order of `observation_keys`."""
-    if isinstance(space, gymnasium.spaces.Dict):
-        pairs = [(s, observation[name]) for name, s in space.spaces.items()]
-    elif isinstance(space, gymnasium.spaces.Tuple):
-        pairs = list(zip(space.spaces, observation, strict=True))
-    else:
-        return [observation]
-    return [leaf for s, o in pairs for leaf in _observation_leaves(s, o)]
-
-
-def is_image(space: gymnasium.Space) -> bool:
-    """Whether a space is pixels: a uint8 Box `[height, width, channels]`.
-
-    Raises:
-        ValueError: pixels with the channels first.
-    """
-    if (
-        not isinstance(space, gymnasium.spaces.Box)
-        or space.dtype != np.uint8
-        or len(space.shape) != 3
-    ):
-        return False
-    if space.shape[0] <= 4 and min(space.shape[1:]) >= 8:
-        raise ValueError(
-            f"observation space {space} looks like pixels with the channels first; "
-            "give them as [height, width, channels]."
-        )
-    return min(space.shape[:2]) >= 8
-
-
-def flatten_leaf(space: gymnasium.Space, x: Array) -> Float[Array, "... features"]:
-    """A leaf of the observation as a vector: one-hot choices, flattened numbers.
-
-    Raises:
-        ValueError: a space without a vector form here.
-    """
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return jax.nn.one_hot(x - int(space.start), int(space.n))
-    shape = space.shape or ()
-    lead = x.shape[: x.ndim - len(shape)]
-    flat = x.reshape(*lead, math.prod(shape))
-    if isinstance(space, gymnasium.spaces.MultiDiscrete):
-        sizes, starts = space.nvec.reshape(-1), space.start.reshape(-1)
-        parts = [
-            jax.nn.one_hot(flat[..., i] - int(starts[i]), int(n))
-            for i, n in enumerate(sizes)
-        ]
-        return jnp.concatenate(parts, axis=-1)
-    if isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
-        values = flat.astype(jax.dtypes.canonicalize_dtype(float))
-        return values / 255 if space.dtype == np.uint8 else values
-    raise ValueError(
-        f"no encoder for observation space {space}; use Box, Discrete, MultiDiscrete, "
-        "MultiBinary, or a Dict or Tuple of those."
-    )
-
-
-def leaf_width(space: gymnasium.Space) -> int:
-    """Length of the vector that `flatten_leaf` gives."""
-    sample = jax.ShapeDtypeStruct(space.shape or (), jnp.int32)
-    return jax.eval_shape(lambda x: flatten_leaf(space, x), sample).shape[-1]
 
 
 class _Static:
@@ -239,19 +164,22 @@ class Encoder(eqx.Module):
         self.columns = {**self.columns, name: (self.size, self.size + width)}
         self.size += width
 
-    def __call__(self, inputs: Inputs) -> Float[Array, "... features"]:
-        """Encode `Inputs` with any leading axes."""
-        space = self.space.value
-        leaves = dict(
-            zip(
-                observation_keys(space),
-                _observation_leaves(space, inputs.observation),
-                strict=True,
-            )
-        )
-        spaces = observation_keys(space)
+    def __call__(
+        self, inputs: Inputs, moments: Mapping[str, Moments] | None = None
+    ) -> Float[Array, "... features"]:
+        """Encode inputs with any leading axes.
+
+        Args:
+            inputs: what a policy sees.
+            moments: statistics of the observation keys to standardise. Keys that
+                reach the memory as they are (`raw_keys`) stay so.
+        """
+        moments = moments or {}
+        leaves = named_leaves(self.space.value, inputs.observation)
+        spaces = observation_keys(self.space.value)
         parts = []
         for layer, (name, leaf) in zip(self.layers, leaves.items(), strict=True):
+            leaf = moments[name].standardized(leaf) if name in moments else leaf
             raw = leaf if is_image(spaces[name]) else flatten_leaf(spaces[name], leaf)
             if isinstance(layer, Linear):
                 raw = raw.astype(layer.weight.dtype)

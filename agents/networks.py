@@ -5,7 +5,6 @@ a time and is vmapped over the batch.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from agents.base import Inputs, MemoryState
 from agents.distributions import Distribution, PolicySpec
 from agents.encoder import Encoder
+from agents.hidden import HiddenEncoder
+from agents.normalize import Moments, Statistics
 from memory_models import Linear, MemoryModel
 from memory_models.registry import Builder
 
@@ -82,17 +83,23 @@ class Torso(eqx.Module):
         )
 
     def step(
-        self, state: MemoryState, inputs: Inputs
+        self,
+        state: MemoryState,
+        inputs: Inputs,
+        moments: dict[str, Moments] | None = None,
     ) -> tuple[MemoryState, Float[Array, "batch features"]]:
-        """One step of a batch of streams."""
-        features = self.encoder(inputs)
+        """One step of a batch of streams; `moments` as in `Encoder`."""
+        features = self.encoder(inputs, moments)
         return jax.vmap(self.memory.step)(state, features, inputs.start)
 
     def sequence(
-        self, state: MemoryState, inputs: Inputs
+        self,
+        state: MemoryState,
+        inputs: Inputs,
+        moments: dict[str, Moments] | None = None,
     ) -> tuple[MemoryState, Float[Array, "time batch features"]]:
         """A sequence `[time, batch, ...]` of a batch of streams."""
-        features = self.encoder(inputs)
+        features = self.encoder(inputs, moments)
         return jax.vmap(self.memory, in_axes=(0, 1, 1), out_axes=(0, 1))(
             state, features, inputs.start
         )
@@ -102,7 +109,9 @@ class ActorCritic(eqx.Module):
     """Policy and value, on one memory or on one each.
 
     `critic` is None where actor and critic share encoder and memory. The memory state
-    is `{"actor": ...}`, with `"critic"` where there are two.
+    is `{"actor": ...}`, with `"critic"` where there are two. `hidden_encoder` is None
+    unless the critic sees the task's hidden variables; it then needs them, and values
+    without them are nan. `statistics` are constants here: no gradient reaches them.
     """
 
     actor: Torso
@@ -111,6 +120,8 @@ class ActorCritic(eqx.Module):
     value_head: Head
     log_std: Float[Array, " actions"]
     policy: PolicySpec
+    hidden_encoder: HiddenEncoder | None
+    statistics: Statistics
 
     def initial_state(self, batch: int) -> MemoryState:
         """Memory states of `batch` streams before their first step."""
@@ -135,56 +146,36 @@ class ActorCritic(eqx.Module):
         """The value at `inputs`, given the memory of what came before."""
         torso = self.actor if self.critic is None else self.critic
         entering = state["actor" if self.critic is None else "critic"]
-        return self.value_head(torso.step(entering, inputs)[1])[..., 0]
+        summary = torso.step(entering, inputs, self._moments())[1]
+        return self._value_of(summary, inputs)
+
+    def _moments(self) -> dict[str, Moments] | None:
+        return jax.lax.stop_gradient(self.statistics.observation)
+
+    def _value_of(
+        self, summary: Float[Array, "... features"], inputs: Inputs
+    ) -> Float[Array, "..."]:
+        if self.hidden_encoder is not None:
+            if inputs.hidden is None:
+                return jnp.full(summary.shape[:-1], jnp.nan, summary.dtype)
+            features = self.hidden_encoder(inputs.hidden).astype(summary.dtype)
+            summary = jnp.concatenate([summary, features], axis=-1)
+        return self.value_head(summary)[..., 0]
 
     def _apply(self, mode: str, state: MemoryState, inputs: Inputs) -> Any:
-        actor_state, summary = getattr(self.actor, mode)(state["actor"], inputs)
+        moments = self._moments()
+        actor_state, summary = getattr(self.actor, mode)(
+            state["actor"], inputs, moments
+        )
         new_state, value_summary = {"actor": actor_state}, summary
         if self.critic is not None:
             new_state["critic"], value_summary = getattr(self.critic, mode)(
-                state["critic"], inputs
+                state["critic"], inputs, moments
             )
         distribution = self.policy.distribution(
             self.policy_head(summary), self.log_std, inputs.action_mask
         )
-        return new_state, distribution, self.value_head(value_summary)[..., 0]
-
-
-def build_actor_critic(
-    encoder: Callable[[PRNGKeyArray], Encoder],
-    memory: Builder,
-    policy: PolicySpec,
-    *,
-    separate_memories: bool,
-    head_size: int,
-    initial_log_std: float,
-    key: PRNGKeyArray,
-) -> ActorCritic:
-    """Build an actor-critic; every part draws weights of its own.
-
-    The policy head starts near zero (gain 0.01), so that the first policy is nearly
-    uniform.
-    """
-    actor_key, critic_key, policy_key, value_key = jax.random.split(key, 4)
-
-    def torso(key: PRNGKeyArray) -> Torso:
-        encoder_key, memory_key = jax.random.split(key)
-        return Torso(encoder(encoder_key), memory, key=memory_key)
-
-    actor = torso(actor_key)
-    width = actor.width()
-    return ActorCritic(
-        actor=actor,
-        critic=torso(critic_key) if separate_memories else None,
-        policy_head=Head(width, head_size, policy.outputs, gain=0.01, key=policy_key),
-        value_head=Head(width, head_size, 1, gain=1.0, key=value_key),
-        log_std=jnp.full(
-            policy.outputs if policy.kind == "gaussian" else 0,
-            initial_log_std,
-            jax.dtypes.canonicalize_dtype(float),
-        ),
-        policy=policy,
-    )
+        return new_state, distribution, self._value_of(value_summary, inputs)
 
 
 def memory_norm(state: MemoryState) -> Float[Array, ""]:

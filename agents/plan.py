@@ -5,14 +5,21 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.sharding import Mesh
 
 from agents.config import Plan
+from agents.devices import describe_devices
 from envs.base import Card, Return
 from memory_models import state_bytes
 
 
-def describe_plan(plan: Plan) -> str:
-    """Task and what it demands, model and its size, device, exact steps, a warning."""
+def describe_plan(plan: Plan, mesh: Mesh | None = None) -> str:
+    """Task and what it demands, model and its size, devices, exact steps, a warning.
+
+    Args:
+        plan: of the run.
+        mesh: the devices it uses, from `choose_devices`.
+    """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
     memory = network.actor.memory
@@ -22,7 +29,6 @@ def describe_plan(plan: Plan) -> str:
     )
     copies = " (one each for actor and critic)" if agent.separate_memories else ""
     per_update = agent.steps_per_update
-    device, devices = jax.devices()[0], len(jax.devices())
     lines = [
         f"task    {plan.env_name} ({parameters})",
         f"        {_demand(card)}",
@@ -33,7 +39,7 @@ def describe_plan(plan: Plan) -> str:
         f"agent   {plan.agent_name}: {agent.num_envs} environments x "
         f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
         f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
-        f"device  {device.device_kind} ({device.platform}), {devices} in all",
+        f"device  {describe_devices(mesh, agent)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "

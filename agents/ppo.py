@@ -9,34 +9,41 @@ limit is valued at its final observation with the memory from before the reset.
 
 import dataclasses
 import functools
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.build import build_actor_critic
+from agents.devices import mean_over, sum_over
 from agents.distributions import PolicySpec, Squash
-from agents.encoder import Encoder
-from agents.networks import ActorCritic, build_actor_critic, memory_norm
-from agents.returns import explained_variance, generalized_advantage
-from agents.rollout import (
-    Rollout,
-    Streams,
-    Transition,
-    as_sequences,
-    collect,
+from agents.losses import clipped_surrogate, ratio_metrics, squared_error
+from agents.metrics import rollout_metrics
+from agents.networks import ActorCritic
+from agents.normalize import (
+    Statistics,
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
 )
-from agents.settings import check_divides, check_ranges
+from agents.optimizer import adam
+from agents.returns import generalized_advantage, standardized
+from agents.rollout import Rollout, Streams, Transition, as_sequences, collect
+from agents.settings import check_hidden, check_ranges, check_sequences
+from agents.stagger import stagger
+from envs.vector import VectorEnv
 
 
 class PPOState(NamedTuple):
     """Everything that evolves in a run.
 
     Attributes:
-        params: arrays of the network.
+        params: arrays of the network, statistics included.
         optimizer_state: Optax's.
         streams: environments, inputs and memory states, `[batch, ...]`.
         key: the run's key; updates fold their number into it.
@@ -79,7 +86,12 @@ class PPO(Agent):
         value_coefficient: weight of the value loss.
         max_gradient_norm: global norm to which gradients are clipped.
         normalize_advantage: whether each minibatch's advantages are standardised.
+        normalize_observation: whether float observations are standardised.
+        normalize_reward: whether rewards are divided by the standard deviation of
+            the discounted return; what is reported stays raw.
+        staggered_starts: whether streams begin training spread over their episodes.
         separate_memories: whether actor and critic get encoder and memory each.
+        critic_sees_hidden: whether the critic also sees the task's hidden variables.
         encoder_size: features per observation key.
         head_size: hidden units of each head; 0 for linear heads.
         squash: how Box actions are fitted into their bounds.
@@ -100,7 +112,11 @@ class PPO(Agent):
     value_coefficient: float = 0.5
     max_gradient_norm: float = 0.5
     normalize_advantage: bool = False
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    staggered_starts: bool = False
     separate_memories: bool = False
+    critic_sees_hidden: bool = False
     encoder_size: int = 64
     head_size: int = 0
     squash: Squash = "clip"
@@ -108,20 +124,8 @@ class PPO(Agent):
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        check_divides(
-            "sequence_length",
-            self._sequence_length,
-            self.rollout_length,
-            f"agent.rollout_length={self.rollout_length}, so the rollout cannot be cut "
-            "into whole sequences",
-        )
-        check_divides(
-            "num_minibatches",
-            self.num_minibatches,
-            self._sequences,
-            f"the {self._sequences} sequences of a rollout ({self.num_envs} "
-            f"environments x {self._sequences // self.num_envs} sequences each)",
-        )
+        check_hidden(self)
+        check_sequences(self, self._sequence_length)
 
     # Sizes ----------------------------------------------------------------------
 
@@ -144,6 +148,11 @@ class PPO(Agent):
         return self.steps_per_update // self._sequence_length
 
     @functools.cached_property
+    def vector_env(self) -> VectorEnv:
+        """The task, `num_envs` times, telling what the critic may see."""
+        return dataclasses.replace(super().vector_env, hidden=self.critic_sees_hidden)
+
+    @functools.cached_property
     def policy(self) -> PolicySpec:
         """How head outputs become actions."""
         return PolicySpec(self.env.action_space, self.squash)
@@ -152,34 +161,18 @@ class PPO(Agent):
 
     def build_network(self, key: PRNGKeyArray) -> ActorCritic:
         """A network with weights of its own."""
-        return build_actor_critic(
-            lambda key: Encoder(
-                self.env.observation_space,
-                self.policy,
-                size=self.encoder_size,
-                raw_keys=self.raw_keys,
-                previous_action=self.sees_previous_action,
-                previous_reward=self.previous_reward,
-                key=key,
-            ),
-            self.memory,
-            self.policy,
-            separate_memories=self.separate_memories,
-            head_size=self.head_size,
-            initial_log_std=self.initial_log_std,
-            key=key,
-        )
+        return build_actor_critic(self, self.policy, key=key)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        rate: Any = self.learning_rate
+        steps = None
         if self.anneal_learning_rate and self.total_updates is not None:
             steps = self.total_updates * self.num_epochs * self.num_minibatches
-            rate = optax.linear_schedule(self.learning_rate, 0.0, steps)
-        return optax.chain(
-            optax.clip_by_global_norm(self.max_gradient_norm),
-            optax.adam(rate, eps=1e-5),
+        return adam(
+            self.learning_rate,
+            max_gradient_norm=self.max_gradient_norm,
+            annealed_over=steps,
         )
 
     # The agent contract ---------------------------------------------------------
@@ -191,13 +184,18 @@ class PPO(Agent):
         params = eqx.filter(network, eqx.is_array)
         observation, env_state = self.vector_env.reset(env_key)
         mask = self.vector_env.mask(env_state)
-        inputs = self.first_inputs(observation, mask, self.num_envs)
+        hidden = self.vector_env.hidden_variables(env_state)
+        inputs = self.first_inputs(observation, mask, self.num_envs, hidden)
+        streams = Streams(env_state, inputs, network.initial_state(self.num_envs))
+        if self.normalize_reward:
+            zeros = jnp.zeros_like(env_state.episode_return)
+            streams = streams._replace(discounted_return=zeros)
+        if self.staggered_starts:
+            streams = stagger(self, params, streams, key=run_key)
         return PPOState(
             params=params,
-            optimizer_state=self.optimizer.init(
-                eqx.filter(params, eqx.is_inexact_array)
-            ),
-            streams=Streams(env_state, inputs, network.initial_state(self.num_envs)),
+            optimizer_state=self.optimizer.init(split_trainable(params)[0]),
+            streams=streams,
             key=run_key,
             updates=jnp.zeros((), jnp.int32),
         )
@@ -208,7 +206,7 @@ class PPO(Agent):
         memory_state: MemoryState,
         inputs: Inputs,
         *,
-        key: PRNGKeyArray,
+        key: Key[Array, " batch"],
         exploration: float | Array | None = None,
     ) -> tuple[Array, MemoryState, Extras]:
         """Choose actions; exploration None samples, 0.0 takes the mode.
@@ -230,11 +228,38 @@ class PPO(Agent):
 
     def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
+        streams, rollout, batch, params, optimizer_state, losses = self._update(state)
+        new_state = PPOState(
+            params, optimizer_state, streams, state.key, state.updates + 1
+        )
+        losses = mean_over(self.axis_name, jax.tree.map(jnp.mean, losses))
+        return new_state, losses | rollout_metrics(
+            rollout,
+            streams,
+            batch,
+            has_success="success" in self.info_keys,
+            axis_name=self.axis_name,
+        )
+
+    def stages(self, state: PPOState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        _, rollout, batch, params, _, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions,
+            advantages=batch._replace(transitions=None),
+            learning=jax.tree.map(jnp.ravel, losses),
+            parameters=params,
+        )
+
+    def _update(self, state: PPOState) -> tuple:
         key = jax.random.fold_in(state.key, state.updates)
         rollout_key, learn_key = jax.random.split(key)
 
         # COLLECT
         streams, rollout = self.rollout(state.params, state.streams, rollout_key)
+
+        # STATISTICS: in force for rewards now, for observations from the next update.
+        statistics, streams, rollout = self.normalized(state.params, streams, rollout)
 
         # ADVANTAGES
         batch = self.advantages(state.params, streams, rollout)
@@ -243,18 +268,8 @@ class PPO(Agent):
         params, optimizer_state, losses = self.learn(
             state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
         )
-
-        new_state = PPOState(
-            params, optimizer_state, streams, state.key, state.updates + 1
-        )
-        value = batch.transitions.extras.value
-        return new_state, {
-            **losses,
-            **_episode_metrics(rollout, "success" in self.info_keys),
-            "value/explained_variance": explained_variance(value, batch.target),
-            "value/mean": value.mean(),
-            "memory/state_norm": memory_norm(streams.memory_state),
-        }
+        params = with_statistics(params, statistics)
+        return streams, rollout, batch, params, optimizer_state, losses
 
     # The three stages -----------------------------------------------------------
 
@@ -270,6 +285,16 @@ class PPO(Agent):
             key=key,
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
+        )
+
+    def normalized(
+        self, params: Params, streams: Streams, rollout: Rollout
+    ) -> tuple[Statistics, Streams, Rollout]:
+        """Statistics with the rollout's experience, and its rewards to their scale."""
+        space = self.env.observation_space
+        total = functools.partial(sum_over, self.axis_name)
+        return normalize_rollout(
+            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
         )
 
     def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
@@ -297,7 +322,7 @@ class PPO(Agent):
         memory_states: MemoryState,
         key: PRNGKeyArray,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
-        """Epochs of minibatches of whole sequences; metrics are means over them."""
+        """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
         # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
         entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
 
@@ -305,10 +330,11 @@ class PPO(Agent):
             params, optimizer_state = carry
             chosen = jax.tree.map(lambda x: x[:, index], batch)
             state = jax.tree.map(lambda x: x[index], entering)
-            trainable, fixed = eqx.partition(params, eqx.is_inexact_array)
+            trainable, fixed = split_trainable(params)
             gradients, metrics = jax.grad(
                 lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
             )(trainable)
+            gradients = mean_over(self.axis_name, gradients)
             metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
             with jax.numpy_dtype_promotion("standard"):  # as Optax expects
                 changes, optimizer_state = self.optimizer.update(
@@ -328,7 +354,7 @@ class PPO(Agent):
             (params, optimizer_state),
             jax.random.split(key, self.num_epochs),
         )
-        return params, optimizer_state, jax.tree.map(jnp.mean, metrics)
+        return params, optimizer_state, metrics
 
     def loss(
         self, params: Params, memory_state: MemoryState, batch: Batch
@@ -350,25 +376,13 @@ class PPO(Agent):
         log_ratio = (
             distribution.log_prob(steps.extras.raw_action) - steps.extras.log_prob
         )
-        ratio = jnp.exp(log_ratio)
         advantage = batch.advantage
         if self.normalize_advantage:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-
-        # Policy: the pessimistic one of the clipped and the unclipped objective.
-        clipped = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
-        policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
-
-        # Value: squared error, optionally clipped like the ratio.
-        error = jnp.square(value - batch.target)
-        if self.clip_value is not None:
-            change = jnp.clip(
-                value - steps.extras.value, -self.clip_value, self.clip_value
-            )
-            clipped_error = jnp.square(steps.extras.value + change - batch.target)
-            error = jnp.maximum(error, clipped_error)
-        value_loss = 0.5 * error.mean()
-
+            advantage = standardized(advantage, self.axis_name)
+        policy_loss = clipped_surrogate(log_ratio, advantage, self.clip_ratio)
+        value_loss = squared_error(
+            value, batch.target, steps.extras.value, self.clip_value
+        )
         entropy = distribution.entropy().mean()
         total = (
             policy_loss
@@ -380,20 +394,5 @@ class PPO(Agent):
             "loss/policy": policy_loss,
             "loss/value": value_loss,
             "policy/entropy": entropy,
-            "policy/kl": (ratio - 1 - log_ratio).mean(),
-            "policy/clip_fraction": (jnp.abs(ratio - 1) > self.clip_ratio).mean(),
+            **ratio_metrics(log_ratio, self.clip_ratio),
         }
-
-
-def _episode_metrics(rollout: Rollout, has_success: bool) -> dict[str, Array]:
-    """Means over the episodes that ended in a rollout; nan if none did."""
-    statistics = rollout.statistics
-    count = statistics.episodes.astype(statistics.episode_return.dtype)
-    metrics = {
-        "train/return": statistics.episode_return / count,
-        "train/episode_length": statistics.episode_length / count,
-        "train/episodes": count,
-    }
-    if has_success:
-        metrics["train/success"] = statistics.success / count
-    return metrics

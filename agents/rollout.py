@@ -18,11 +18,16 @@ from envs.vector import Step, VectorEnv, VectorState
 
 
 class Streams(NamedTuple):
-    """Where a batch of streams stands between two steps."""
+    """Where a batch of streams stands between two steps.
+
+    `discounted_return` is that of each episode so far, None unless rewards are
+    normalised.
+    """
 
     env_state: VectorState
     inputs: Inputs
     memory_state: MemoryState
+    discounted_return: Float[Array, " batch"] | None = None
 
 
 class Transition(NamedTuple):
@@ -48,6 +53,18 @@ class EpisodeStatistics(NamedTuple):
     episode_length: Float[Array, ""]
     success: Float[Array, ""]
 
+    def metrics(self, has_success: bool) -> dict[str, Array]:
+        """Means over the episodes, by tag; nan if none ended."""
+        count = self.episodes.astype(self.episode_return.dtype)
+        metrics = {
+            "train/return": self.episode_return / count,
+            "train/episode_length": self.episode_length / count,
+            "train/episodes": count,
+        }
+        if has_success:
+            metrics["train/success"] = self.success / count
+        return metrics
+
 
 class Rollout(NamedTuple):
     """What `collect` returns.
@@ -63,7 +80,8 @@ class Rollout(NamedTuple):
     statistics: EpisodeStatistics
 
 
-Act = Callable[[MemoryState, Inputs, PRNGKeyArray], tuple[Any, MemoryState, Extras]]
+Keys = Key[Array, " batch"]
+Act = Callable[[MemoryState, Inputs, Keys], tuple[Any, MemoryState, Extras]]
 Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
 
 
@@ -75,6 +93,7 @@ def next_inputs(
     action: Any,
     reward: Array,
     action_mask: Array | None,
+    hidden: dict[str, Any] | None = None,
 ) -> Inputs:
     """What follows `inputs`: the same fields as before, filled with what came of it."""
     return Inputs(
@@ -83,6 +102,7 @@ def next_inputs(
         previous_action=None if inputs.previous_action is None else action,
         previous_reward=None if inputs.previous_reward is None else reward,
         action_mask=action_mask,
+        hidden=hidden,
     )
 
 
@@ -97,6 +117,7 @@ def truncation_values(
     continued = inputs._replace(
         observation=step.final_observation,
         start=jnp.zeros_like(step.ended),
+        hidden=step.final_hidden,
     )
     return update_rows(
         lambda rows: value(*rows),
@@ -120,7 +141,7 @@ def collect(
     """Advance every stream by `num_sequences * sequence_length` steps.
 
     Args:
-        act: the policy, on a batch of streams.
+        act: the policy, on a batch of streams, with a key per stream.
         value: the critic, on a batch of streams; called for truncated episodes only.
         env: the vectorised task.
         streams: where the streams stand.
@@ -135,8 +156,12 @@ def collect(
 
     def one_step(streams: Streams, key: PRNGKeyArray) -> tuple[Streams, Any]:
         act_key, env_key = jax.random.split(key)
+        # As in the vectoriser, randomness belongs to the environment's own number.
+        act_keys = jax.vmap(jax.random.fold_in, (None, 0))(
+            act_key, streams.env_state.index
+        )
         action, memory_state, extras = act(
-            streams.memory_state, streams.inputs, act_key
+            streams.memory_state, streams.inputs, act_keys
         )
         env_state, step = env.step(env_key, streams.env_state, action)
         inputs = next_inputs(
@@ -146,6 +171,7 @@ def collect(
             action=action,
             reward=step.reward,
             action_mask=step.action_mask,
+            hidden=env.hidden_variables(env_state),
         )
         bootstrap = jnp.zeros_like(step.reward)
         if truncates:
@@ -158,7 +184,10 @@ def collect(
             truncated=step.truncated,
             bootstrap_value=bootstrap,
         )
-        return Streams(env_state, inputs, memory_state), (transition, _episodes(step))
+        streams = streams._replace(
+            env_state=env_state, inputs=inputs, memory_state=memory_state
+        )
+        return streams, (transition, _episodes(step))
 
     def one_sequence(
         streams: Streams, keys: Key[Array, " time"]

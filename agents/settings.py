@@ -41,6 +41,47 @@ def check_ranges(agent: Any) -> None:
             raise ValueError(f"agent.{name} must be above 0, not {value}.")
 
 
+def check_hidden(agent: Any) -> None:
+    """Check that a critic meant to see hidden variables has some to see.
+
+    Raises:
+        ValueError: the task tells none.
+    """
+    if agent.critic_sees_hidden and agent.env.hidden is None:
+        raise ValueError(
+            "agent.critic_sees_hidden=true needs a task that tells its hidden "
+            f"variables, but {type(agent.env).__name__} defines no hidden(state); "
+            "leave it false or add the method."
+        )
+
+
+def check_sequences(agent: Any, sequence_length: int) -> None:
+    """Check that rollouts cut into sequences, and those into minibatches.
+
+    Args:
+        agent: with the settings of rollouts and minibatches.
+        sequence_length: steps per sequence.
+
+    Raises:
+        ValueError: something does not divide, with the nearest value that does.
+    """
+    check_divides(
+        "sequence_length",
+        sequence_length,
+        agent.rollout_length,
+        f"agent.rollout_length={agent.rollout_length}, so the rollout cannot be cut "
+        "into whole sequences",
+    )
+    each = agent.rollout_length // sequence_length
+    check_divides(
+        "num_minibatches",
+        agent.num_minibatches,
+        agent.num_envs * each,
+        f"the {agent.num_envs * each} sequences of a rollout ({agent.num_envs} "
+        f"environments x {each} sequences each)",
+    )
+
+
 def check_divides(name: str, value: int, total: int, what: str) -> None:
     """Check that `agent.<name>` divides a total.
 

@@ -118,6 +118,12 @@ class VectorEnv:
             return None
         return jax.vmap(self.env.action_mask)(state.env_state)
 
+    def hidden_variables(self, state: VectorState) -> dict[str, Any] | None:
+        """The task's hidden variables in `state`, or None unless configured."""
+        if not self.hidden:
+            return None
+        return jax.vmap(self.env.hidden)(state.env_state)
+
     def step(
         self, key: PRNGKeyArray, state: VectorState, actions: Any
     ) -> tuple[VectorState, Step]:

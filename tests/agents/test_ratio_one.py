@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import memory_models
+from agents.normalize import Moments, with_statistics
 from agents.ppo import PPO
-from tests.agents.toy import MaskedToy, Toy
+from tests.agents.toy import HiddenToy, MaskedToy, Toy
 
 MECHANISMS = ["none", "frame_stack", "gru", "ffm"]
 """One model per mechanism."""
@@ -42,9 +43,19 @@ def redrawn(agent):
     """Parameters, all normal at scale 0.3: customary small heads hide everything."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(agent.init, jax.random.key(0)).params
-    return jax.tree.map(
+    params = jax.tree.map(
         lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes
     )
+
+    def plausible(moments):
+        """Statistics as of some other experience: a variance is not negative."""
+        variance = 1 + jnp.square(moments.variance)
+        return Moments(jnp.full_like(moments.count, 200), moments.mean, variance)
+
+    statistics = jax.tree.map(
+        plausible, params.statistics, is_leaf=lambda x: isinstance(x, Moments)
+    )
+    return with_statistics(params, statistics)
 
 
 def first_streams(agent):
@@ -53,13 +64,17 @@ def first_streams(agent):
 
 
 class Case(NamedTuple):
-    """An agent, its redrawn parameters, a rollout, and the learner's pass compiled."""
+    """An agent, its redrawn parameters, a rollout, and the learner's pass compiled.
+
+    `statistics` are those that the next update is to use.
+    """
 
     agent: PPO
     params: Any
     rollout: Any
     batch: Any
     gap: Callable[..., tuple[jax.Array, jax.Array]]
+    statistics: Any
 
 
 def second_rollout(agent):
@@ -69,11 +84,13 @@ def second_rollout(agent):
 
     def collect(params, streams, key):
         streams, rollout = agent.rollout(params, streams, key)
-        return streams, rollout, agent.advantages(params, streams, rollout)
+        statistics, streams, rollout = agent.normalized(params, streams, rollout)
+        batch = agent.advantages(params, streams, rollout)
+        return streams, rollout, batch, statistics
 
     collect = jax.jit(collect)
     streams = collect(params, first_streams(agent), jax.random.key(1))[0]
-    _, rollout, batch = collect(params, streams, jax.random.key(2))
+    _, rollout, batch, statistics = collect(params, streams, jax.random.key(2))
 
     def gap(params, batch, entering):
         """Largest differences in log-probability and in value."""
@@ -84,7 +101,7 @@ def second_rollout(agent):
         log_ratio = log_ratio - steps.extras.log_prob
         return jnp.abs(log_ratio).max(), jnp.abs(value - steps.extras.value).max()
 
-    return Case(agent, params, rollout, batch, jax.jit(gap))
+    return Case(agent, params, rollout, batch, jax.jit(gap), statistics)
 
 
 @functools.cache
@@ -118,12 +135,33 @@ CASES = {
     "previous action and reward": {"previous_action": True, "previous_reward": True},
     "previous box action": {"env": Toy("box", "discrete"), "previous_action": True},
     "one sequence per rollout": {"sequence_length": None},
+    "normalised": {
+        "env": Toy(observations="dict"),
+        "normalize_observation": True,
+        "normalize_reward": True,
+        "previous_reward": True,
+    },
+    "critic sees hidden": {"env": HiddenToy(), "critic_sees_hidden": True},
+    "every option, separate memories": {
+        "env": HiddenToy(),
+        "normalize_observation": True,
+        "normalize_reward": True,
+        "staggered_starts": True,
+        "critic_sees_hidden": True,
+        "separate_memories": True,
+    },
 }
+
+
+@functools.cache
+def case_named(name):
+    """A case of the table, with the GRU."""
+    return second_rollout(make_agent(**CASES[name]))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_space_and_setting(case):
-    assert max(gaps(second_rollout(make_agent(**CASES[case])))) <= 1e-4
+    assert max(gaps(case_named(case))) <= 1e-4
 
 
 @pytest.mark.slow
@@ -157,9 +195,10 @@ def learned(case, memory_states):
     optimizer_state = agent.optimizer.init(case.params)
 
     def learn(params, batch, memory_states):
-        return agent.learn(
+        metrics = agent.learn(
             params, optimizer_state, batch, memory_states, jax.random.key(1)
         )[2]
+        return jax.tree.map(jnp.mean, metrics)
 
     return jax.jit(learn)(case.params, case.batch, memory_states)
 
@@ -212,6 +251,43 @@ def test_planted_mistakes_are_seen(memory):
 
     wrong = jax.tree.map(interleave, case.rollout.transitions)
     assert min(gaps(case, case.batch._replace(transitions=wrong))) > 1e-2
+
+
+def test_statistics_updated_before_learning_are_seen():
+    for name in ("normalised", "every option, separate memories"):
+        case = case_named(name)
+        early = with_statistics(case.params, case.statistics)
+        assert min(gaps(case._replace(params=early))) > 1e-2
+
+
+def test_hidden_variables_reach_the_values_and_never_the_policy():
+    """With those of another step, values are off and probabilities are not."""
+    for name in ("critic sees hidden", "every option, separate memories"):
+        case = case_named(name)
+        steps = case.batch.transitions
+        hidden = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), steps.inputs.hidden)
+        inputs = steps.inputs._replace(hidden=hidden)
+        planted = case.batch._replace(transitions=steps._replace(inputs=inputs))
+        log_probability_gap, value_gap = gaps(case, planted)
+        assert log_probability_gap <= 1e-4
+        assert value_gap > 1e-2
+        # The policy as it acts, with hidden variables, others and none.
+        first = jax.tree.map(lambda x: x[0], (steps.inputs, inputs))
+        entering = jax.tree.map(
+            lambda x: x.reshape(-1, *x.shape[2:]), case.rollout.memory_states
+        )
+        act = jax.jit(case.agent.act)
+        results = [
+            act(case.params, entering, inputs, key=jax.random.key(5))
+            for inputs in (*first, first[0]._replace(hidden=None))
+        ]
+        values = [np.asarray(extras.value) for _, _, extras in results]
+        assert np.abs(values[0] - values[1]).max() > 1e-2
+        assert np.isnan(values[2]).all()
+        for action, memory_state, extras in results[1:]:
+            np.testing.assert_array_equal(action, results[0][0])
+            np.testing.assert_allclose(extras.log_prob, results[0][2].log_prob)
+            jax.tree.map(np.testing.assert_array_equal, memory_state, results[0][1])
 
 
 def test_sequences_are_contiguous():

@@ -1,11 +1,12 @@
 """What a truncated episode is worth: its final observation, its own memory."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.agents.test_ratio_one import first_streams, make_agent, redrawn
-from tests.agents.toy import Toy
+from tests.agents.toy import HiddenToy, Toy
 
 
 def replay(agent, params, streams, key):
@@ -18,8 +19,9 @@ def replay(agent, params, streams, key):
     expected = []
     for step_key in keys:
         act_key, env_key = jax.random.split(step_key)
+        rows = [jax.random.fold_in(act_key, i) for i in range(agent.num_envs)]
         action, memory, _ = act(
-            params, streams.memory_state, streams.inputs, key=act_key
+            params, streams.memory_state, streams.inputs, key=jnp.stack(rows)
         )
         env_state, result = step(env_key, streams.env_state, action)
         row = np.zeros(agent.num_envs, np.float32)
@@ -29,6 +31,8 @@ def replay(agent, params, streams, key):
                 observation=jax.tree.map(pick, result.final_observation),
                 start=np.zeros(1, bool),
             )
+            if final.hidden is not None:
+                final = final._replace(hidden=jax.tree.map(pick, result.final_hidden))
             if final.previous_action is not None:
                 final = final._replace(
                     previous_action=action[i : i + 1],
@@ -37,7 +41,9 @@ def replay(agent, params, streams, key):
             row[i] = value(jax.tree.map(pick, memory), final)[0]
         expected.append(row)
         inputs = streams.inputs._replace(
-            observation=result.observation, start=result.ended
+            observation=result.observation,
+            start=result.ended,
+            hidden=agent.vector_env.hidden_variables(env_state),
         )
         if inputs.previous_action is not None:
             inputs = inputs._replace(
@@ -51,7 +57,13 @@ def replay(agent, params, streams, key):
 
 SETTINGS = [
     {},
-    {"separate_memories": True, "previous_action": True, "previous_reward": True},
+    {
+        "env": HiddenToy(),
+        "separate_memories": True,
+        "previous_action": True,
+        "previous_reward": True,
+        "critic_sees_hidden": True,
+    },
 ]
 
 

@@ -98,6 +98,17 @@ class Toy(Environment):
 
 
 @dataclasses.dataclass(frozen=True)
+class HiddenToy(Toy):
+    """Tells its hidden variables: what comes next to the eye, and how it will end."""
+
+    def hidden(self, state):
+        return {
+            "noise": (state.noise[:2], state.time),
+            "ending": (state.ending, state.time),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskedToy(Toy):
     """Rules out one action of each choice, a different one as time goes by."""
 
