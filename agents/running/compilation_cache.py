@@ -24,7 +24,7 @@ def use_compilation_cache(setting: str | None) -> None:
     Raises:
         ConfigError: a folder that was asked for cannot be written.
     """
-    if jax.config.jax_compilation_cache_dir is not None or setting is None:
+    if jax.config.values["jax_compilation_cache_dir"] or setting is None:
         return
     folder = _own_folder() if setting == "auto" else Path(setting)
     try:

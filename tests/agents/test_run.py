@@ -144,7 +144,7 @@ def test_the_update_loop_compiles_once_for_any_count():
 
 
 def test_buffers_are_donated():
-    agent = make_agent("gru", num_envs=3)
+    agent = make_agent("none", num_envs=3)
     keys = jnp.stack([jax.random.key(0)])
     state = jax.jit(over_seeds(agent.init, 1))(keys)
     loop, seconds = compile_updates(agent, 1, 1, state)

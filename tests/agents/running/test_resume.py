@@ -95,6 +95,8 @@ def runs(tmp_path_factory):
     """An uninterrupted run, and one that was told to stop in its middle."""
     whole, cut = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("cut")
     first = start(*WORDS, f"run_directory={whole}")
+    text = first.communicate()[0]
+    assert first.returncode == 0, text
     second = start(*WORDS, f"run_directory={cut}")
     lines, told = [], False
     with second:
@@ -103,8 +105,6 @@ def runs(tmp_path_factory):
             if line.startswith("saved") and not told:
                 second.send_signal(signal.SIGTERM)  # a second one would end it at once
                 told = True
-    text = first.communicate()[0]
-    assert first.returncode == 0, text
     return directory_of(whole), directory_of(cut), second.returncode, "".join(lines)
 
 
