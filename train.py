@@ -4,14 +4,18 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 """
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from agents import RunError, Stopped, processes
 from agents.config import build
 from agents.convert import ConfigError
-from agents.overrides import check, for_hydra, plain
+from agents.devices import choose_devices
+from agents.overrides import check, for_hydra, plain, resumes
 from agents.run import run, select_device
 from agents.sizes import check_sizes
 
@@ -19,16 +23,25 @@ from agents.sizes import check_sizes
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")
 def job(config: DictConfig) -> None:
     """Run one job of the command line."""
+    start(plain(config))
+
+
+def start(config: Mapping[str, Any]) -> None:
+    """Run a configuration; whatever ends it early is told in one sentence."""
     try:
-        run(plain(config))
+        run(config)
     except ConfigError as error:
-        fail(error)
+        fail(error, 2)
+    except RunError as error:
+        fail(error, 1)
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal_number)
 
 
-def fail(error: ConfigError) -> None:
+def fail(error: Exception, status: int) -> None:
     """Say what is wrong in one sentence and stop."""
     Console(stderr=True).print(f"error: {error}", highlight=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def main() -> None:
@@ -39,12 +52,18 @@ def main() -> None:
         devices = {str(config["device"]) for config in jobs}
         if len(devices) > 1:
             raise ConfigError("the jobs of a sweep share a process: choose one device.")
+        processes.start(jobs)  # before anything looks for devices
         select_device(devices.pop())
         if len(jobs) > 1:
             for config in jobs:
-                check_sizes(build(config))
+                plan = build(config)
+                mesh = choose_devices(plan.config["num_devices"], plan.agent)
+                check_sizes(plan, mesh)
     except ConfigError as error:
-        fail(error)
+        fail(error, 2)
+    if resumes(arguments):
+        start(jobs[0])
+        return
     sys.argv[1:] = for_hydra(arguments)
     job()
 

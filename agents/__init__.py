@@ -4,9 +4,13 @@ from agents.base import Agent, Extras, Inputs
 from agents.config import build
 from agents.convert import ConfigError
 from agents.evaluate import play_episodes, score, verdict
+from agents.load import Policy, load
 from agents.ppo import PPO
 from agents.registry import make, names, register
+from agents.report import Result
 from agents.run import run
+from agents.signals import Stopped
+from agents.trainer import RunError
 from envs._siblings import check_siblings
 
 __all__ = [
@@ -15,7 +19,12 @@ __all__ = [
     "ConfigError",
     "Extras",
     "Inputs",
+    "Policy",
+    "Result",
+    "RunError",
+    "Stopped",
     "build",
+    "load",
     "make",
     "names",
     "play_episodes",

@@ -3,12 +3,13 @@
 import abc
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
 from agents.distributions import PolicySpec
 from envs.base import Environment
@@ -73,7 +74,13 @@ class Agent(abc.ABC):
         raw_keys: observation keys that also reach the memory as they are.
         total_updates: length of the run in updates, for schedules; None where it is
             not known, which keeps everything constant.
+        axis_name: where the agent is one device's share of a larger one (`num_envs`
+            are its own), the axis to average gradients and metrics over; else None.
+        stream_fields: fields of the state whose leaves are `[batch, ...]`, split over
+            devices; everything else stays equal on all of them.
     """
+
+    stream_fields: ClassVar[tuple[str, ...]] = ("streams",)
 
     env: Environment
     memory: Builder
@@ -82,6 +89,7 @@ class Agent(abc.ABC):
     previous_reward: bool = False
     raw_keys: tuple[str, ...] = ()
     total_updates: int | None = None
+    axis_name: str | None = None
 
     # The contract ---------------------------------------------------------------
 
@@ -96,7 +104,7 @@ class Agent(abc.ABC):
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> Any:
-        """Everything that evolves in a run, as one pytree with a field `params`."""
+        """Everything that evolves in a run: a named tuple with a field `params`."""
 
     @abc.abstractmethod
     def update(self, state: Any) -> tuple[Any, dict[str, Array]]:
@@ -109,7 +117,7 @@ class Agent(abc.ABC):
         memory_state: MemoryState,
         inputs: Inputs,
         *,
-        key: PRNGKeyArray,
+        key: Key[Array, " batch"],
         exploration: float | Array | None = None,
     ) -> tuple[Array, MemoryState, Any]:
         """Choose actions for a batch of streams: the same function everywhere.
@@ -118,12 +126,23 @@ class Agent(abc.ABC):
             params: from the agent's state.
             memory_state: leaves `[batch, ...]`.
             inputs: what each stream sees now.
-            key: source of sampling.
+            key: source of sampling, `[batch]`: a key of its own for every stream, so
+                that a stream draws the same whatever it is batched with.
             exploration: None for the policy itself, 0.0 for its greedy version.
 
         Returns:
             Actions `[batch, ...]`, the new memory state, and extras.
         """
+
+    def stages(self, state: Any) -> OrderedDict[str, Any]:
+        """What the next update computes, in order: stage -> pytree of arrays.
+
+        For finding where a number stopped being finite. Arrays of the stages
+        'rollout' and 'learning' have steps and minibatches as their first axis. The
+        dictionary is an ordered one because JAX sorts the others.
+        """
+        new_state, metrics = self.update(state)
+        return OrderedDict(metrics=metrics, parameters=new_state.params)
 
     # Shared by all agents -------------------------------------------------------
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import envs
+from agents import processes
 from agents import registry as agents_registry
 from agents.convert import ConfigError, convert, convert_all, nearest
 from envs import registry as envs_registry
@@ -50,9 +51,9 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings = dict(config)
     for name, annotation in _TOP_LEVEL.items():
         settings[name] = convert(settings.get(name), annotation, name)
-    settings["evaluation"] = convert_all(
-        settings["evaluation"], _EVALUATION, "evaluation"
-    )
+    for group, annotations in _GROUPS.items():
+        settings[group] = convert_all(settings[group], annotations, group)
+    settings["distributed"] = processes.check(settings)
     _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
@@ -74,10 +75,13 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),
     "num_seeds": (1, 10_000),
     "total_steps": (1, 10**15),
+    "num_devices": (1, 10**6),
     "log_interval": (1, 10**6),
     "evaluation.interval": (1, 10**15),
     "evaluation.episodes": (1, 10**7),
     "evaluation.step_limit": (1, 10**9),
+    "checkpoint.interval": (1, 10**15),
+    "checkpoint.keep": (1, 10**6),
 }
 
 
@@ -106,14 +110,19 @@ _TOP_LEVEL: dict[str, Any] = {
     "num_seeds": int,
     "total_steps": int,
     "device": Literal["auto", "cpu", "gpu", "tpu"],
+    "num_devices": int | None,
     "log_interval": int,
     "run_directory": str,
+    "resume": str | None,
 }
-_EVALUATION: dict[str, Any] = {
-    "interval": int | None,
-    "episodes": int,
-    "exploration": float | None,
-    "step_limit": int,
+_GROUPS: dict[str, dict[str, Any]] = {
+    "evaluation": {
+        "interval": int | None,
+        "episodes": int,
+        "exploration": float | None,
+        "step_limit": int,
+    },
+    "checkpoint": {"interval": int | None, "keep": int},
 }
 
 
@@ -188,7 +197,7 @@ def build_agent(
     annotations = {
         field.name: _field_type(target, field)
         for field in dataclasses.fields(target)
-        if field.name not in ("env", "memory", "raw_keys", "total_updates")
+        if field.name not in ("env", "memory", "raw_keys", "total_updates", "axis_name")
     }
     arguments = convert_all(given, annotations, "agent")
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}

@@ -5,6 +5,7 @@ action that the environment receives: they differ in Box spaces only.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key
 
 Squash = Literal["clip", "tanh"]
 
@@ -40,13 +41,16 @@ class Categorical(eqx.Module):
         ]
         return chosen[0] if self.scalar else jnp.stack(chosen, axis=-1)
 
-    def sample(self, key: PRNGKeyArray) -> Int[Array, "..."]:
-        """Draw a raw action."""
-        keys = jax.random.split(key, len(self.logits))
-        draws = [
-            jax.random.categorical(k, x) for k, x in zip(keys, self.logits, strict=True)
-        ]
-        return self._stack(draws)
+    def sample(self, key: Key[Array, "*batch"]) -> Int[Array, "..."]:
+        """Draw a raw action per row, each from the key of its row."""
+
+        def draw(key: Key[Array, ""], logits: tuple[Array, ...]) -> list[Array]:
+            keys = [key] if len(logits) == 1 else jax.random.split(key, len(logits))
+            return [
+                jax.random.categorical(k, x) for k, x in zip(keys, logits, strict=True)
+            ]
+
+        return self._stack(_over_rows(draw, key)(key, self.logits))
 
     def mode(self) -> Int[Array, "..."]:
         """The likeliest raw action."""
@@ -95,10 +99,13 @@ class Gaussian(eqx.Module):
     shape: tuple[int, ...] = eqx.field(static=True)
     squash: Squash = eqx.field(static=True)
 
-    def sample(self, key: PRNGKeyArray) -> Float[Array, "... n"]:
-        """Draw a raw action."""
-        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
-        return self.mean + jnp.exp(self.log_std) * noise
+    def sample(self, key: Key[Array, "*batch"]) -> Float[Array, "*batch n"]:
+        """Draw a raw action per row, each from the key of its row."""
+
+        def draw(key: Key[Array, ""]) -> Float[Array, " n"]:
+            return jax.random.normal(key, self.mean.shape[-1:], self.mean.dtype)
+
+        return self.mean + jnp.exp(self.log_std) * _over_rows(draw, key)(key)
 
     def mode(self) -> Float[Array, "... n"]:
         """The raw action at the Gaussian's centre."""
@@ -148,6 +155,13 @@ class Gaussian(eqx.Module):
 
 
 Distribution = Categorical | Gaussian
+
+
+def _over_rows(draw: Callable[..., Any], key: Key[Array, "*batch"]) -> Any:
+    """`draw` for one row, mapped over the axes that `key` has."""
+    for _ in range(key.ndim):
+        draw = jax.vmap(draw)
+    return draw
 
 
 class PolicySpec(eqx.Module):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from agents.base import Agent, Params
+from agents.base import Agent, Inputs, MemoryState, Params
 from agents.rollout import next_inputs
 from envs.base import Card, float_dtype
 
@@ -42,6 +42,16 @@ class Episodes(NamedTuple):
     finished: Bool[Array, " episodes"]
 
 
+class Playing(NamedTuple):
+    """Episodes under way: one per stream."""
+
+    time: Int[Array, ""]
+    env_state: Any
+    inputs: Inputs
+    memory_state: MemoryState
+    episodes: Episodes
+
+
 def play_episodes(
     agent: Agent,
     params: Params,
@@ -61,45 +71,77 @@ def play_episodes(
         exploration: passed to `act`: None for the policy itself, 0.0 for greedy.
         step_limit: steps after which episodes are given up as unfinished.
     """
-    env = agent.env
-    index = jnp.arange(episodes, dtype=jnp.int32)
-    reset_key, run_key = jax.random.split(key)
+    playing = start_episodes(agent, params, key=key, episodes=episodes)
+    until = jnp.asarray(step_limit, jnp.int32)
+    return continue_episodes(
+        agent, params, playing, key=key, exploration=exploration, until=until
+    ).episodes
 
-    def row_keys(key: PRNGKeyArray) -> Key[Array, " episodes"]:
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
 
-    observation, env_state = jax.vmap(env.reset)(row_keys(reset_key))
-    inputs = agent.first_inputs(observation, mask_of(env, env_state), episodes)
+def start_episodes(
+    agent: Agent, params: Params, *, key: PRNGKeyArray, episodes: int
+) -> Playing:
+    """Let `episodes` streams start one episode each."""
+    reset_key = jax.random.split(key)[0]
+    observation, env_state = jax.vmap(agent.env.reset)(_row_keys(reset_key, episodes))
+    return Playing(
+        time=jnp.zeros((), jnp.int32),
+        env_state=env_state,
+        inputs=agent.first_inputs(observation, mask_of(agent.env, env_state), episodes),
+        memory_state=agent.initial_memory(params, episodes),
+        episodes=_none_yet(episodes, "success" in agent.info_keys),
+    )
 
-    def step(carry: Any) -> Any:
-        time, env_state, inputs, memory_state, result = carry
-        act_key, env_key = jax.random.split(jax.random.fold_in(run_key, time))
+
+def continue_episodes(
+    agent: Agent,
+    params: Params,
+    playing: Playing,
+    *,
+    key: PRNGKeyArray,
+    exploration: float | None,
+    until: Int[Array, ""],
+) -> Playing:
+    """Play on until all episodes ended or have taken `until` steps.
+
+    The result does not depend on where the playing was cut.
+    """
+    env, episodes = agent.env, playing.inputs.start.shape[0]
+    run_key = jax.random.split(key)[1]
+
+    def step(playing: Playing) -> Playing:
+        act_key, env_key = jax.random.split(jax.random.fold_in(run_key, playing.time))
         action, memory_state, _ = agent.act(
-            params, memory_state, inputs, key=act_key, exploration=exploration
+            params,
+            playing.memory_state,
+            playing.inputs,
+            key=_row_keys(act_key, episodes),
+            exploration=exploration,
         )
         observation, env_state, reward, terminated, truncated, info = jax.vmap(
             env.step
-        )(row_keys(env_key), env_state, action)
-        ended = terminated | truncated
-        result = _count(result, reward, ended, info)
+        )(_row_keys(env_key, episodes), playing.env_state, action)
         inputs = next_inputs(
-            inputs,
+            playing.inputs,
             observation=observation,
             start=jnp.zeros_like(terminated),
             action=action,
             reward=reward.astype(float_dtype()),
             action_mask=mask_of(env, env_state),
         )
-        return time + 1, env_state, inputs, memory_state, result
+        ended = terminated | truncated
+        result = _count(playing.episodes, reward, ended, info)
+        return Playing(playing.time + 1, env_state, inputs, memory_state, result)
 
-    def unfinished(carry: Any) -> Bool[Array, ""]:
-        return (carry[0] < step_limit) & ~carry[-1].finished.all()
+    def unfinished(playing: Playing) -> Bool[Array, ""]:
+        return (playing.time < until) & ~playing.episodes.finished.all()
 
-    initial = _none_yet(episodes, "success" in agent.info_keys)
-    memory_state = agent.initial_memory(params, episodes)
-    time = jnp.zeros((), jnp.int32)
-    carry = (time, env_state, inputs, memory_state, initial)
-    return jax.lax.while_loop(unfinished, step, carry)[-1]
+    return jax.lax.while_loop(unfinished, step, playing)
+
+
+def _row_keys(key: PRNGKeyArray, rows: int) -> Key[Array, " rows"]:
+    index = jnp.arange(rows, dtype=jnp.int32)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
 
 
 def _none_yet(episodes: int, has_success: bool) -> Episodes:

@@ -4,6 +4,7 @@ from typing import Any
 
 from jaxtyping import Array
 
+from agents.devices import mean_over, sum_over
 from agents.networks import memory_norm
 from agents.returns import explained_variance
 from agents.rollout import Rollout, Streams
@@ -15,6 +16,7 @@ def rollout_metrics(
     batch: Any,
     *,
     has_success: bool,
+    axis_name: str | None,
 ) -> dict[str, Array]:
     """Metrics of episodes (means over those that ended; nan if none did) and values.
 
@@ -23,18 +25,16 @@ def rollout_metrics(
         streams: where the streams stand after it.
         batch: what is learned from it, with value targets.
         has_success: whether the task says which episodes succeeded.
+        axis_name: of the devices that share the streams; None for one device.
     """
-    statistics = rollout.statistics
+    statistics = sum_over(axis_name, rollout.statistics)
     value = batch.transitions.extras.value
-    count = statistics.episodes.astype(statistics.episode_return.dtype)
-    metrics = {
-        "train/return": statistics.episode_return / count,
-        "train/episode_length": statistics.episode_length / count,
-        "train/episodes": count,
-        "value/explained_variance": explained_variance(value, batch.target),
+    means = {
         "value/mean": value.mean(),
         "memory/state_norm": memory_norm(streams.memory_state),
     }
-    if has_success:
-        metrics["train/success"] = statistics.success / count
-    return metrics
+    return {
+        **statistics.metrics(has_success),
+        **mean_over(axis_name, means),
+        "value/explained_variance": explained_variance(value, batch.target, axis_name),
+    }

@@ -4,20 +4,24 @@ Hydra composes the configuration; this module only reads the same overrides firs
 that a typo becomes one sentence with the nearest valid name.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import envs
 from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
+from agents.resume import resumed_config, value_of
 
 GROUPS = ("env", "memory", "agent", "experiment")
 OPEN_KEYS = ("env.args.", "memory.args.")
@@ -33,9 +37,29 @@ _HYDRA_FLAGS_WITH_VALUE = (
 _MANY_JOBS = 64
 
 
+def _store_tasks_without_a_file() -> list[str]:
+    """Make registered tasks choices of env though they have no file; their names.
+
+    Those are the numbered settings of one task, such as MemoryLength30-v0: their
+    files would differ in that number alone.
+    """
+    stored = []
+    for id in envs.names():
+        name = envs.config_name(id)
+        if not (CONFIG_DIRECTORY / "env" / f"{name}.yaml").exists():
+            node = {"id": id, **dataclasses.asdict(envs.make(id))}
+            ConfigStore.instance().store(group="env", name=name, node=node)
+            stored.append(name)
+    return stored
+
+
+_STORED = {"env": _store_tasks_without_a_file()}
+
+
 def group_options(group: str) -> list[str]:
     """Names that a group can be set to."""
-    return sorted(path.stem for path in (CONFIG_DIRECTORY / group).glob("*.yaml"))
+    files = (CONFIG_DIRECTORY / group).glob("*.yaml")
+    return sorted([*(path.stem for path in files), *_STORED.get(group, ())])
 
 
 def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -70,6 +94,8 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
                 "spaces or commas."
             ) from None
         choices.append(_texts(override, word))
+    if resumes(arguments):
+        return [_resumed(choices)]
     if len(choices) > 0 and not {"-m", "--multirun"} & set(arguments):
         several = [texts for texts in choices if len(texts) > 1]
         if several:
@@ -77,6 +103,21 @@ def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
                 f"{', '.join(several[0])} are several runs; add -m to make a sweep."
             )
     return [compose_config(job) for job in _jobs(choices)]
+
+
+def resumes(arguments: Sequence[str]) -> bool:
+    """Whether the command line goes on with a run instead of starting one."""
+    words = [word.partition("=") for word in arguments]
+    return any(k == "resume" and v not in ("null", "") for k, _, v in words)
+
+
+def _resumed(choices: list[list[str]]) -> dict[str, Any]:
+    if any(len(texts) > 1 for texts in choices):
+        raise ConfigError("resume goes on with one run; give one value per setting.")
+    words = [texts[0] for texts in choices]
+    directory = next(w for w in words if w.startswith("resume=")).partition("=")[2]
+    others = [word for word in words if not word.startswith("resume=")]
+    return resumed_config(str(value_of(directory)), others, compose_config([]))
 
 
 def _jobs(choices: list[list[str]]) -> list[tuple[str, ...]]:

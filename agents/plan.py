@@ -5,19 +5,22 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.sharding import Mesh
 
 from agents.config import Plan
-from agents.sizes import Sizes, show_bytes
+from agents.devices import describe_devices
+from agents.sizes import Sizes, describe_sizes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
 
-def describe_plan(plan: Plan, sizes: Sizes) -> str:
-    """Task and what it demands, model and sizes, device, exact steps, a warning.
+def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
+    """Task and what it demands, model and sizes, devices, exact steps, a warning.
 
     Args:
-        plan: what is about to run.
-        sizes: the memory that it needs.
+        plan: of the run.
+        sizes: the memory that it needs, from `check_sizes`.
+        mesh: the devices it uses, from `choose_devices`.
     """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
@@ -29,7 +32,6 @@ def describe_plan(plan: Plan, sizes: Sizes) -> str:
     )
     copies = " (one each for actor and critic)" if agent.separate_memories else ""
     per_update = agent.steps_per_update
-    device, devices = jax.devices()[0], len(jax.devices())
     lines = [
         f"task    {plan.env_name} ({parameters})",
         f"        {_demand(card)}",
@@ -40,8 +42,7 @@ def describe_plan(plan: Plan, sizes: Sizes) -> str:
         f"agent   {plan.agent_name}: {agent.num_envs} environments x "
         f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
         f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
-        f"device  {device.device_kind} ({device.platform}), {devices} in all; "
-        f"memory needed about {show_bytes(sizes.needed)}",
+        f"device  {describe_devices(mesh, agent)}; {describe_sizes(sizes)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "

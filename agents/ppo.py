@@ -9,17 +9,20 @@ limit is valued at its final observation with the memory from before the reset.
 
 import dataclasses
 import functools
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Agent, Extras, Inputs, MemoryState, Params
 from agents.build import build_actor_critic
+from agents.devices import mean_over, sum_over
 from agents.distributions import PolicySpec, Squash
+from agents.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.metrics import rollout_metrics
 from agents.networks import ActorCritic
 from agents.normalize import (
@@ -28,7 +31,8 @@ from agents.normalize import (
     split_trainable,
     with_statistics,
 )
-from agents.returns import generalized_advantage
+from agents.optimizer import adam
+from agents.returns import generalized_advantage, standardized
 from agents.rollout import Rollout, Streams, Transition, as_sequences, collect
 from agents.settings import check_hidden, check_ranges, check_sequences
 from agents.stagger import stagger
@@ -162,13 +166,13 @@ class PPO(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        rate: Any = self.learning_rate
+        steps = None
         if self.anneal_learning_rate and self.total_updates is not None:
             steps = self.total_updates * self.num_epochs * self.num_minibatches
-            rate = optax.linear_schedule(self.learning_rate, 0.0, steps)
-        return optax.chain(
-            optax.clip_by_global_norm(self.max_gradient_norm),
-            optax.adam(rate, eps=1e-5),
+        return adam(
+            self.learning_rate,
+            max_gradient_norm=self.max_gradient_norm,
+            annealed_over=steps,
         )
 
     # The agent contract ---------------------------------------------------------
@@ -202,7 +206,7 @@ class PPO(Agent):
         memory_state: MemoryState,
         inputs: Inputs,
         *,
-        key: PRNGKeyArray,
+        key: Key[Array, " batch"],
         exploration: float | Array | None = None,
     ) -> tuple[Array, MemoryState, Extras]:
         """Choose actions; exploration None samples, 0.0 takes the mode.
@@ -224,6 +228,30 @@ class PPO(Agent):
 
     def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
+        streams, rollout, batch, params, optimizer_state, losses = self._update(state)
+        new_state = PPOState(
+            params, optimizer_state, streams, state.key, state.updates + 1
+        )
+        losses = mean_over(self.axis_name, jax.tree.map(jnp.mean, losses))
+        return new_state, losses | rollout_metrics(
+            rollout,
+            streams,
+            batch,
+            has_success="success" in self.info_keys,
+            axis_name=self.axis_name,
+        )
+
+    def stages(self, state: PPOState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        _, rollout, batch, params, _, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions,
+            advantages=batch._replace(transitions=None),
+            learning=jax.tree.map(jnp.ravel, losses),
+            parameters=params,
+        )
+
+    def _update(self, state: PPOState) -> tuple:
         key = jax.random.fold_in(state.key, state.updates)
         rollout_key, learn_key = jax.random.split(key)
 
@@ -240,17 +268,8 @@ class PPO(Agent):
         params, optimizer_state, losses = self.learn(
             state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
         )
-
-        new_state = PPOState(
-            params=with_statistics(params, statistics),
-            optimizer_state=optimizer_state,
-            streams=streams,
-            key=state.key,
-            updates=state.updates + 1,
-        )
-        return new_state, losses | rollout_metrics(
-            rollout, streams, batch, has_success="success" in self.info_keys
-        )
+        params = with_statistics(params, statistics)
+        return streams, rollout, batch, params, optimizer_state, losses
 
     # The three stages -----------------------------------------------------------
 
@@ -273,8 +292,9 @@ class PPO(Agent):
     ) -> tuple[Statistics, Streams, Rollout]:
         """Statistics with the rollout's experience, and its rewards to their scale."""
         space = self.env.observation_space
+        total = functools.partial(sum_over, self.axis_name)
         return normalize_rollout(
-            params.statistics, space, streams, rollout, gamma=self.gamma
+            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
         )
 
     def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
@@ -302,7 +322,7 @@ class PPO(Agent):
         memory_states: MemoryState,
         key: PRNGKeyArray,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
-        """Epochs of minibatches of whole sequences; metrics are means over them."""
+        """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
         # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
         entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
 
@@ -314,6 +334,7 @@ class PPO(Agent):
             gradients, metrics = jax.grad(
                 lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
             )(trainable)
+            gradients = mean_over(self.axis_name, gradients)
             metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
             with jax.numpy_dtype_promotion("standard"):  # as Optax expects
                 changes, optimizer_state = self.optimizer.update(
@@ -333,7 +354,7 @@ class PPO(Agent):
             (params, optimizer_state),
             jax.random.split(key, self.num_epochs),
         )
-        return params, optimizer_state, jax.tree.map(jnp.mean, metrics)
+        return params, optimizer_state, metrics
 
     def loss(
         self, params: Params, memory_state: MemoryState, batch: Batch
@@ -355,25 +376,13 @@ class PPO(Agent):
         log_ratio = (
             distribution.log_prob(steps.extras.raw_action) - steps.extras.log_prob
         )
-        ratio = jnp.exp(log_ratio)
         advantage = batch.advantage
         if self.normalize_advantage:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-
-        # Policy: the pessimistic one of the clipped and the unclipped objective.
-        clipped = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
-        policy_loss = -jnp.minimum(ratio * advantage, clipped * advantage).mean()
-
-        # Value: squared error, optionally clipped like the ratio.
-        error = jnp.square(value - batch.target)
-        if self.clip_value is not None:
-            change = jnp.clip(
-                value - steps.extras.value, -self.clip_value, self.clip_value
-            )
-            clipped_error = jnp.square(steps.extras.value + change - batch.target)
-            error = jnp.maximum(error, clipped_error)
-        value_loss = 0.5 * error.mean()
-
+            advantage = standardized(advantage, self.axis_name)
+        policy_loss = clipped_surrogate(log_ratio, advantage, self.clip_ratio)
+        value_loss = squared_error(
+            value, batch.target, steps.extras.value, self.clip_value
+        )
         entropy = distribution.entropy().mean()
         total = (
             policy_loss
@@ -385,6 +394,5 @@ class PPO(Agent):
             "loss/policy": policy_loss,
             "loss/value": value_loss,
             "policy/entropy": entropy,
-            "policy/kl": (ratio - 1 - log_ratio).mean(),
-            "policy/clip_fraction": (jnp.abs(ratio - 1) > self.clip_ratio).mean(),
+            **ratio_metrics(log_ratio, self.clip_ratio),
         }

@@ -20,13 +20,15 @@ from omegaconf import OmegaConf
 from agents.config import Plan
 from agents.convert import ConfigError
 
+CONFIG_FILE = "config.yaml"
+
 
 def make_run_directory(plan: Plan) -> Path:
     """Make `<task>/<memory>-<agent>/<time>-<hash>` with configuration and versions.
 
     The hash is of the resolved configuration, so equal settings are easy to find.
     """
-    text = OmegaConf.to_yaml(OmegaConf.create(plan.config), sort_keys=True)
+    text = _yaml(plan)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     parent = (
         Path(plan.config["run_directory"])
@@ -45,9 +47,25 @@ def make_run_directory(plan: Plan) -> Path:
             f"run_directory={plan.config['run_directory']} cannot be written: "
             f"{error.strerror} ({error.filename})."
         ) from error
-    (directory / "config.yaml").write_text(text)
-    (directory / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
+    write_records(plan, directory)
     return directory
+
+
+def write_records(plan: Plan, directory: Path) -> None:
+    """Write configuration and versions; each file appears whole or not at all."""
+    files = {
+        "versions.json": json.dumps(versions(), indent=2) + "\n",
+        CONFIG_FILE: _yaml(plan),  # last: it is what makes a folder a run
+    }
+    for name, text in files.items():
+        partial = directory / f".{name}.partial"
+        partial.write_text(text)
+        partial.replace(directory / name)
+
+
+def _yaml(plan: Plan) -> str:
+    config = {**plan.config, "resume": None}
+    return OmegaConf.to_yaml(OmegaConf.create(config), sort_keys=True)
 
 
 def versions() -> dict[str, Any]:
@@ -79,7 +97,7 @@ def _commit() -> str | None:
 
 def peak_bytes() -> int:
     """Peak memory so far: of the accelerator, or of this process on CPU."""
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     if statistics and "peak_bytes_in_use" in statistics:
         return statistics["peak_bytes_in_use"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from agents.devices import mean_over
+
 
 def generalized_advantage(
     *,
@@ -60,8 +62,28 @@ def generalized_advantage(
 
 
 def explained_variance(
-    prediction: Float[Array, "time batch"], target: Float[Array, "time batch"]
+    prediction: Float[Array, "time batch"],
+    target: Float[Array, "time batch"],
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """1 - Var[target - prediction] / Var[target]; nan where the target is constant."""
-    variance = target.var()
-    return jnp.where(variance > 0, 1 - (target - prediction).var() / variance, jnp.nan)
+    """1 - Var[target - prediction] / Var[target]; nan where the target is constant.
+
+    Variances are over the batches of all devices on the axis, if one is named.
+    """
+    variance = _centred(target, axis_name)[1]
+    unexplained = _centred(target - prediction, axis_name)[1]
+    return jnp.where(variance > 0, 1 - unexplained / variance, jnp.nan)
+
+
+def standardized(
+    x: Float[Array, "..."], axis_name: str | None = None
+) -> Float[Array, "..."]:
+    """`x` with mean 0 and variance 1, over all devices on the axis, if one is named."""
+    centred, variance = _centred(x, axis_name)
+    return centred / (jnp.sqrt(variance) + 1e-8)
+
+
+def _centred(x: Array, axis_name: str | None) -> tuple[Array, Float[Array, ""]]:
+    """`x` without its mean, and its variance (equal numbers of values per device)."""
+    centred = x - mean_over(axis_name, x.mean())
+    return centred, mean_over(axis_name, jnp.square(centred).mean())

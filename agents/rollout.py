@@ -53,6 +53,18 @@ class EpisodeStatistics(NamedTuple):
     episode_length: Float[Array, ""]
     success: Float[Array, ""]
 
+    def metrics(self, has_success: bool) -> dict[str, Array]:
+        """Means over the episodes, by tag; nan if none ended."""
+        count = self.episodes.astype(self.episode_return.dtype)
+        metrics = {
+            "train/return": self.episode_return / count,
+            "train/episode_length": self.episode_length / count,
+            "train/episodes": count,
+        }
+        if has_success:
+            metrics["train/success"] = self.success / count
+        return metrics
+
 
 class Rollout(NamedTuple):
     """What `collect` returns.
@@ -68,7 +80,8 @@ class Rollout(NamedTuple):
     statistics: EpisodeStatistics
 
 
-Act = Callable[[MemoryState, Inputs, PRNGKeyArray], tuple[Any, MemoryState, Extras]]
+Keys = Key[Array, " batch"]
+Act = Callable[[MemoryState, Inputs, Keys], tuple[Any, MemoryState, Extras]]
 Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
 
 
@@ -128,7 +141,7 @@ def collect(
     """Advance every stream by `num_sequences * sequence_length` steps.
 
     Args:
-        act: the policy, on a batch of streams.
+        act: the policy, on a batch of streams, with a key per stream.
         value: the critic, on a batch of streams; called for truncated episodes only.
         env: the vectorised task.
         streams: where the streams stand.
@@ -143,8 +156,12 @@ def collect(
 
     def one_step(streams: Streams, key: PRNGKeyArray) -> tuple[Streams, Any]:
         act_key, env_key = jax.random.split(key)
+        # As in the vectoriser, randomness belongs to the environment's own number.
+        act_keys = jax.vmap(jax.random.fold_in, (None, 0))(
+            act_key, streams.env_state.index
+        )
         action, memory_state, extras = act(
-            streams.memory_state, streams.inputs, act_key
+            streams.memory_state, streams.inputs, act_keys
         )
         env_state, step = env.step(env_key, streams.env_state, action)
         inputs = next_inputs(

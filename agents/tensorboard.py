@@ -1,13 +1,17 @@
 """What a run writes for TensorBoard: scalars from a closed list, and HParams.
 
-Only the `tensorboard` package is needed: events are written with its own event file
-writer and protocol buffers.
+Only the `tensorboard` package is needed: events are its protocol buffers, written with
+its record writer. Its event file writer is not used, because that writes from a thread:
+a full disk would end the thread, and the run would not hear of it where it can act.
 """
 
 # Protocol buffer modules define their names at run time.
 # pyright: reportAttributeAccessIssue=false
 
+import itertools
 import math
+import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +25,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionEndInfo,
     SessionStartInfo,
 )
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 TAGS = {
     "evaluation/return": "mean undiscounted return over the evaluation episodes",
@@ -55,8 +59,14 @@ MAY_BE_MISSING = (
 )
 """Tags that an update may have no value for: no episode ended, constant targets."""
 
+TIMING = ("time/steps_per_second", "time/compile_seconds", "memory/peak_bytes")
+"""Tags of the machine rather than of the run: two equal runs differ in these alone."""
+
 REFERENCES = ("floor", "memoryless", "recall")
 """The card's returns that are written as sibling runs."""
+
+
+_file_numbers = itertools.count()
 
 
 class Writer:
@@ -64,12 +74,27 @@ class Writer:
 
     Raises (on writing):
         ValueError: a tag that is not in `TAGS`.
+        OSError: the file cannot be written.
     """
 
-    def __init__(self, directory: Path):
-        """Open a new event file in `directory`, which is made if missing."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self._writer = EventFileWriter(str(directory))
+    def __init__(self, directory: Path | None):
+        """Open a new event file in `directory`, which is made if missing.
+
+        Without a directory nothing is kept; of several processes one writes.
+        """
+        path = Path(os.devnull)
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            stamp = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+            path = directory / f"events.out.tfevents.{stamp}.{next(_file_numbers)}"
+        self._file = path.open("ab")
+        self._records = RecordWriter(self._file)
+        try:
+            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self.flush()
+        except OSError:
+            self._file.close()
+            raise
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars at an environment step.
@@ -126,14 +151,17 @@ class Writer:
         """Mark the run as ended and close the file."""
         status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
         ending = SessionEndInfo(status=status, end_time_secs=time.time())
-        self._plugin(
-            metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=ending)
-        )
-        self._writer.close()
+        try:
+            self._plugin(
+                metadata.SESSION_END_INFO_TAG,
+                HParamsPluginData(session_end_info=ending),
+            )
+        finally:
+            self._file.close()
 
     def flush(self) -> None:
         """Make what was written visible."""
-        self._writer.flush()
+        self._file.flush()
 
     def _plugin(self, tag: str, data: HParamsPluginData) -> None:
         summary = Summary()
@@ -148,7 +176,10 @@ class Writer:
         event = Event(wall_time=time.time(), summary=summary)
         if step is not None:
             event.step = step
-        self._writer.add_event(event)
+        self._write(event)
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
 
 
 def _type(value: bool | int | float | str) -> Any:

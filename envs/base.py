@@ -87,7 +87,9 @@ class Card:
             previous action; agents then receive it as an input.
         outside_memory: whether the agent can store information in what it will
             observe again, such as its own position.
-        phases: names that `info["phase"]` indexes.
+        phases: names that `info["phase"]` indexes: the phase in which the action was
+            chosen.
+        actions: names of the actions of a Discrete space, for people.
     """
 
     memory: Literal[
@@ -110,6 +112,7 @@ class Card:
     needs_previous_action: bool = False
     outside_memory: bool = False
     phases: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Environment(abc.ABC):
         oracle(key, state) -> action        a privileged policy
         hidden(state) -> dict               what must be remembered: name -> (value,
                                             steps since it was last observable)
-        render(state) -> uint8[height, width, 3]
+        render(state) -> uint8[height, width, 3], for people (`envs.draw`)
         action_mask(state) -> bool[n]       the actions allowed now; for
                                             MultiDiscrete the masks of all
                                             components, concatenated in order

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int8, PRNGKeyArray, UInt8
 
+from envs import draw
+
 SUITS = 4
 PAPER = 'Morad et al. 2023, "POPGym"'
 
@@ -75,6 +77,11 @@ def blind_guess(decks: int) -> float:
 def picture(suit: Int[Array, ""]) -> UInt8[Array, "32 24 3"]:
     """A card with its suit's symbol and colour."""
     return jnp.asarray(_TILES)[suit]
+
+
+def table(suit: Int[Array, ""], hidden: Int[Array, ""]) -> UInt8[Array, "64 24 3"]:
+    """The card on show, and half as large, in the viewer's strip, the suit to name."""
+    return draw.frame(picture(suit), picture(hidden)[::2, ::2])
 
 
 def _tiles() -> np.ndarray:

@@ -40,7 +40,8 @@ class RepeatFirst(Environment):
         steps = 52 * self.decks - 1
         right = action.astype(jnp.int8) == state.suits[0]
         reward = jnp.where(right, 1 / steps, -1 / steps).astype(float_dtype())
-        info = {"decision": state.cursor > 0}
+        later = state.cursor > 0
+        info = {"decision": later, "phase": later.astype(jnp.int32)}
         state = state._replace(cursor=state.cursor + 1)
         terminated = state.cursor == steps
         observation = cards.suit_at(state, state.cursor)
@@ -55,9 +56,10 @@ class RepeatFirst(Environment):
         """The suit of the first card and its age."""
         return {"first": (state.suits[0].astype(jnp.int32), state.cursor)}
 
-    def render(self, state: cards.Deal) -> UInt8[Array, "32 24 3"]:
-        """The card on show."""
-        return cards.picture(cards.suit_at(state, state.cursor))
+    def render(self, state: cards.Deal) -> UInt8[Array, "64 24 3"]:
+        """The card on show; in the strip the suit to name."""
+        first = state.suits[0].astype(jnp.int32)
+        return cards.table(cards.suit_at(state, state.cursor), first)
 
     @property
     def observation_space(self) -> spaces.Discrete:
@@ -88,4 +90,5 @@ class RepeatFirst(Environment):
             recall=exact(1.0),
             oracle=exact(1.0),
             max_episode_steps=steps,
+            phases=("cue", "recall"),
         )

@@ -76,9 +76,9 @@ class RepeatPrevious(Environment):
         """The answer and its age; before k cards are out, the first card."""
         return {"answer": (self._answer(state), jnp.minimum(state.cursor, self.k - 1))}
 
-    def render(self, state: cards.Deal) -> UInt8[Array, "32 24 3"]:
-        """The card on show."""
-        return cards.picture(cards.suit_at(state, state.cursor))
+    def render(self, state: cards.Deal) -> UInt8[Array, "64 24 3"]:
+        """The card on show; in the strip the suit to name."""
+        return cards.table(cards.suit_at(state, state.cursor), self._answer(state))
 
     @property
     def observation_space(self) -> spaces.Discrete:

@@ -4,12 +4,12 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from envs import corridor
 from envs.base import (
     Card,
     Environment,
@@ -19,13 +19,6 @@ from envs.base import (
     float_dtype,
     unknown,
 )
-
-RIGHT, UP, LEFT, DOWN = range(4)
-_CELL = 8  # pixels
-LONGEST = 2_000_000_000
-"""Longest corridor: positions and times are int32."""
-LONGEST_COMPUTED = 10_000
-"""Longest corridor whose random return is computed, in about half a second."""
 
 
 class TMazeState(NamedTuple):
@@ -68,11 +61,7 @@ class TMaze(Environment):
     active: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.length <= LONGEST:
-            raise ValueError(
-                f"TMaze needs a corridor with length of at least 1 and at most "
-                f"{LONGEST:,}, where time still fits into 32 bits, not {self.length}."
-            )
+        corridor.check_length("TMaze", self.length)
 
     @property
     def _offset(self) -> int:
@@ -94,7 +83,7 @@ class TMaze(Environment):
             x=zero + self._offset,
             y=zero,
             time=zero,
-            goal=2 * jax.random.bernoulli(key).astype(jnp.int32) - 1,
+            goal=corridor.draw_goal(key),
             cue_time=zero - self._offset,
         )
         return self._observe(state), state
@@ -104,7 +93,7 @@ class TMaze(Environment):
     ) -> Transition:
         """Move, unless a wall is in the way, and pay."""
         del key
-        x, y = self._move(state, action.astype(jnp.int32))
+        x, y = corridor.move(state.x, state.y, action, self._junction)
         time = state.time + 1
         seen_now = (x == 0) & (state.cue_time < 0)
         after = TMazeState(
@@ -118,21 +107,16 @@ class TMaze(Environment):
         at_junction = state.x == self._junction
         info = {
             "success": success,
-            "phase": at_junction.astype(jnp.int32),
+            "phase": self._phase(state),
             "decision": terminated & at_junction,
         }
         truncated = jnp.zeros((), bool)
         return self._observe(after), after, reward, terminated, truncated, info
 
-    def _move(
-        self, state: TMazeState, action: Int[Array, ""]
-    ) -> tuple[Int[Array, ""], Int[Array, ""]]:
-        right = jnp.where(action == RIGHT, 1, jnp.where(action == LEFT, -1, 0))
-        up = jnp.where(action == UP, 1, jnp.where(action == DOWN, -1, 0))
-        right = jnp.where(state.y == 0, right, 0)
-        up = jnp.where(state.x == self._junction, up, 0)
-        x = jnp.clip(state.x + right, 0, self._junction)
-        return x, jnp.clip(state.y + up, -1, 1)
+    def _phase(self, state: TMazeState) -> Int[Array, ""]:
+        """The phase in which the next action falls: an index into `card.phases`."""
+        elsewhere = jnp.where(self._cue_on_show(state), 0, 1)
+        return jnp.where(state.x == self._junction, 2, elsewhere).astype(jnp.int32)
 
     def _observe(self, state: TMazeState) -> Float[Array, "2"]:
         junction = state.x == self._junction
@@ -146,27 +130,19 @@ class TMaze(Environment):
     def oracle(self, key: PRNGKeyArray, state: TMazeState) -> Int[Array, ""]:
         """Walk to the junction, wait, and turn to the goal at the last step."""
         del key
-        turn = jnp.where(state.goal > 0, UP, DOWN)
+        turn = jnp.where(state.goal > 0, corridor.UP, corridor.DOWN)
         last = state.time == self._steps - 1
-        return jnp.where(last, turn, RIGHT).astype(jnp.int32)
+        return jnp.where(last, turn, corridor.RIGHT).astype(jnp.int32)
 
     def hidden(self, state: TMazeState) -> dict[str, tuple[Array, Array]]:
         """The goal's side and its age; before the cue is seen, the time so far."""
         return {"goal": (state.goal, state.time - jnp.maximum(state.cue_time, 0))}
 
-    def render(self, state: TMazeState) -> UInt8[Array, "height width 3"]:
-        """The maze: corridor white, goal green, other arm red, cue yellow, agent."""
-        width = self._junction + 1
-        grid = jnp.full((3, width, 3), 40, jnp.uint8).at[1].set(245)
-        grid = grid.at[1, 0].set(jnp.array([240, 200, 60], jnp.uint8))
-        green = jnp.array([40, 170, 80], jnp.uint8)
-        red = jnp.array([200, 70, 60], jnp.uint8)
-        grid = grid.at[0, -1].set(jnp.where(state.goal > 0, green, red))
-        grid = grid.at[2, -1].set(jnp.where(state.goal > 0, red, green))
-        image = grid.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
-        agent = jnp.full((4, 4, 3), jnp.array([30, 60, 200], jnp.uint8))
-        corner = (_CELL * (1 - state.y) + 2, _CELL * state.x + 2, 0)
-        return jax.lax.dynamic_update_slice(image, agent, corner)
+    def render(self, state: TMazeState) -> UInt8[Array, "64 width 3"]:
+        """The maze, its cue while on show, and the goal's side in the strip."""
+        return corridor.picture(
+            state.x, state.y, state.goal, self._cue_on_show(state), self._junction
+        )
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -195,14 +171,15 @@ class TMaze(Environment):
             truncates=False,
             floor=(
                 computed(random_return(self.length, self.active))
-                if self.length <= LONGEST_COMPUTED
+                if self.length <= corridor.LONGEST_COMPUTED
                 else unknown("to compute it takes time quadratic in the length")
             ),
             memoryless=exact(0.5, "walk on time, turn to a fixed side"),
             recall=exact(1.0),
             oracle=exact(1.0),
             max_episode_steps=self._steps,
-            phases=("corridor", "junction"),
+            phases=("cue", "corridor", "junction"),
+            actions=corridor.ACTIONS,
         )
 
 
@@ -210,23 +187,16 @@ class TMaze(Environment):
 def random_return(length: int, active: bool) -> float:
     """Expected return of uniformly random actions, by dynamic programming.
 
-    Follows the distribution of the position forwards in time; the goal's side is
-    independent of it, so either arm pays one half at the last step.
+    The goal's side is independent of where the walk goes, so whoever is in an arm at
+    the last step is paid one half.
     """
     offset = int(active)
-    junction, steps = length + offset, length + 2 * offset + 1
-    corridor = np.zeros(junction + 1)
-    corridor[offset] = 1.0
-    arms = 0.0
+    steps = length + 2 * offset + 1
+    walk = corridor.random_walk(length + offset, offset, steps, arms_end=False)
     total = 0.0
-    for time in range(1, steps + 1):
-        moved = corridor / 2  # up and down are walls ...
-        moved[-1] = corridor[-1] / 4 + arms / 4  # ... but right is one at the end
-        moved[1:] += corridor[:-1] / 4
-        moved[:-1] += corridor[1:] / 4
-        moved[0] += corridor[0] / 4
-        arms = arms * 3 / 4 + corridor[-1] / 2
-        corridor = moved
+    for time, (cells, arms) in enumerate(walk, start=1):
         if time < steps:
-            total -= corridor[: max(0, time - offset)].sum() / length
-    return float(total + arms / 2)
+            total -= cells[: max(0, time - offset)].sum() / length
+        else:
+            total += arms / 2
+    return float(total)

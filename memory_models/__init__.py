@@ -18,11 +18,14 @@ from memory_models.base import (
 )
 from memory_models.cell_scan import cell_scan
 from memory_models.checker import CheckError, check_memory
+from memory_models.elman import ElmanNetwork
 from memory_models.ffm import FastAndForgetfulMemory
 from memory_models.frame_stack import FrameStack
 from memory_models.gru import GatedRecurrentUnit
 from memory_models.layers import Linear, layer_norm
 from memory_models.linear_scan import diagonal_scan
+from memory_models.lru import LinearRecurrentUnit
+from memory_models.lstm import LongShortTermMemory
 from memory_models.none import NoMemory
 from memory_models.registry import (
     Builder,
@@ -37,25 +40,34 @@ from memory_models.registry import (
     options_of,
     register,
 )
+from memory_models.s5 import SimplifiedStateSpace
 
 _siblings.check("agents", "envs")
 
 register("none", NoMemory)
 register("frame_stack", FrameStack)
+register("elman", ElmanNetwork)
 register("gru", GatedRecurrentUnit)
+register("lstm", LongShortTermMemory)
 register("ffm", FastAndForgetfulMemory)
+register("lru", LinearRecurrentUnit)
+register("s5", SimplifiedStateSpace)
 
 __all__ = [
     "Builder",
     "Card",
     "CheckError",
     "Columns",
+    "ElmanNetwork",
     "FastAndForgetfulMemory",
     "FrameStack",
     "GatedRecurrentUnit",
     "Linear",
+    "LinearRecurrentUnit",
+    "LongShortTermMemory",
     "MemoryModel",
     "NoMemory",
+    "SimplifiedStateSpace",
     "State",
     "builder",
     "builder_of",

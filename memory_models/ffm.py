@@ -6,13 +6,16 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
 from memory_models.layers import Linear, layer_norm
-from memory_models.linear_scan import advance, diagonal_scan, last
+from memory_models.linear_scan import (
+    MINIMUM_RATE,
+    advance,
+    diagonal_scan,
+    last,
+    rotating_decay,
+)
 
 Trace = Float[Array, "memory context"]
 Traces = Float[Array, "time memory context"]
-
-MINIMUM_RATE = 1e-6
-"""Decay per step that remains however far training pushes it down."""
 
 
 class FastAndForgetfulMemory(MemoryModel):
@@ -95,9 +98,7 @@ class FastAndForgetfulMemory(MemoryModel):
 
     def decay(self) -> tuple[Trace, Trace]:
         """Gamma, as its real and imaginary part."""
-        shrink = jnp.exp(-MINIMUM_RATE - jnp.exp(self.log_rate))[:, None]
-        turn = self.frequency[None, :]
-        return shrink * jnp.cos(turn), shrink * jnp.sin(turn)
+        return rotating_decay(jnp.exp(self.log_rate)[:, None], self.frequency[None, :])
 
     def __call__(
         self,

@@ -25,13 +25,30 @@ class GatedRecurrentUnit(MemoryModel):
         recurrent: U_r, U_z, U_n, each orthogonal; the last with its bias b_hn. They
             are three products because XLA on CPU vectorises the gates only as arrays
             of their own: the forward pass is twice as fast as with one product.
+        initial: the learned h before an episode, None where it is zero.
     """
 
     project: Linear
     recurrent: tuple[Linear, Linear, Linear]
+    initial: Float[Array, " hidden"] | None
 
-    def __init__(self, input_size: int, output_size: int, *, key: PRNGKeyArray):
-        """Draw the weights: inputs LeCun-normal, recurrence orthogonal, biases 0."""
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        key: PRNGKeyArray,
+        learned_initial_state: bool = False,
+    ):
+        """Draw the weights: inputs LeCun-normal, recurrence orthogonal, biases 0.
+
+        Args:
+            input_size: width of the features.
+            output_size: width of the output and of the state.
+            key: for the weights.
+            learned_initial_state: whether h before an episode is a parameter (it
+                begins at zero) instead of zero.
+        """
         keys = jax.random.split(key, 4)
         self.project = Linear(input_size, 3 * output_size, key=keys[0])
         orthogonal = jax.nn.initializers.orthogonal()
@@ -46,9 +63,13 @@ class GatedRecurrentUnit(MemoryModel):
             for gate in range(3)
         )
         self.recurrent = (reset, update, candidate)
+        zeros = jnp.zeros(output_size, reset.weight.dtype)
+        self.initial = zeros if learned_initial_state else None
 
     def initial_state(self) -> Float[Array, " hidden"]:
-        """Zeros."""
+        """Zeros, or what was learned."""
+        if self.initial is not None:
+            return self.initial
         weight = self.recurrent[0].weight
         return jnp.zeros(weight.shape[0], weight.dtype)
 

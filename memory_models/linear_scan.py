@@ -22,6 +22,23 @@ Real = Float[Array, "..."]
 Number = Real | tuple[Real, Real]
 """A real array, or a complex one as `(real, imaginary)`."""
 
+MINIMUM_RATE = 1e-6
+"""Decay per step that remains however far training pushes a rate down.
+
+In float32 the next number below 1 is 6e-8 away: this much is still well represented.
+"""
+
+
+def rotating_decay(rate: Real, angle: Real) -> tuple[Real, Real]:
+    """`exp(-(1e-6 + rate) + 1j * angle)` as a pair: never 1 or more in magnitude.
+
+    Args:
+        rate: at least 0, per step.
+        angle: radians per step.
+    """
+    shrink = jnp.exp(-MINIMUM_RATE - rate)
+    return shrink * jnp.cos(angle), shrink * jnp.sin(angle)
+
 
 def diagonal_scan(
     decay: Number,

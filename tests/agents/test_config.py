@@ -1,18 +1,23 @@
 """Every mistake on the command line is one sentence; none is a traceback."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
 import agents
+import envs
 import memory_models
-from agents.config import CONFIG_DIRECTORY, build
+from agents.config import CONFIG_DIRECTORY, build, build_env
 from agents.convert import ConfigError, convert
 from agents.overrides import check, compose_config, for_hydra, group_options
 from tests.agents.test_networks import PlaceMemory
 
+JOINED = "distributed.coordinator=a:1"
 WRONG = {
+    "env=memory_length31": "there is no env 'memory_length31'. Did you mean 'memory_",
+    "env=memory_chain env.bits=0": "at least 1 and at most 1,000,000, not 0.",
     "env=tmze": "there is no env 'tmze'. Did you mean 'tmaze'?",
     "memory=gru2": "there is no memory 'gru2'. Did you mean 'gru'?",
     "agent=pp": "there is no agent 'pp'. Did you mean 'ppo'?",
@@ -45,6 +50,20 @@ WRONG = {
     "num_seeds=0": "num_seeds=0 must be at least 1.",
     "seed=-1": "seed=-1 must be at least 0.",
     "device=tpuu": "is not one of 'auto', 'cpu', 'gpu', 'tpu'. Did you mean 'tpu'?",
+    "num_devices=0": "num_devices=0 must be at least 1.",
+    "num_devices=many": "num_devices='many' must be a whole number.",
+    "distributed.process_id=1": "needs distributed.coordinator as well; set all of",
+    f"{JOINED} distributed.process_id=0": "needs distributed.num_pro",
+    "distributed.coordinator=a distributed.num_processes=1 distributed.process_id=0": (
+        "distributed.coordinator='a' must be the first process's host:port"
+    ),
+    f"{JOINED} distributed.num_processes=2 distributed.process_id=2": (
+        "distributed.process_id=2 must be in 0 to 1, since distributed.num_processes=2."
+    ),
+    f"{JOINED} distributed.num_processes=0 distributed.process_id=0": (
+        "distributed.num_processes=0 must be at least 1."
+    ),
+    "distributed.coordinater=a:1": "Did you mean 'distributed.coordinator'?",
     "env.length=0": "length",
     "env.id=TMaze-v9": "env.id belongs to the choice of env; write env=<choice>.",
     "memory.name=none": "memory.name belongs to the choice of memory",
@@ -135,13 +154,25 @@ def test_a_memory_that_needs_a_missing_key():
         build(config)
 
 
+def test_every_task_is_a_choice():
+    """Those without a file, too: the numbered settings of one task."""
+    options = group_options("env")
+    assert len(options) == len(set(options))
+    assert {envs.config_name(id) for id in envs.names()} <= set(options)
+    config = compose_config(["env=memory_size30"])
+    assert config["env"] == {"id": "MemorySize30-v0", "length": 2, "bits": 30}
+    assert build_env(config["env"]) == envs.make("MemorySize30-v0")
+    longer = compose_config(["env=memory_length30", "env.length=31"])["env"]
+    assert build_env(longer) == envs.make("MemoryLength30-v0", length=31)
+
+
 def test_every_agent_has_a_config_with_its_settings():
     assert group_options("agent") == agents.names()
     for name in agents.names():
         text = (CONFIG_DIRECTORY / "agent" / f"{name}.yaml").read_text()
         plan = build(compose_config([f"agent={name}"]))
-        shared = ("env", "memory", "raw_keys", "total_updates")
-        fields = set(type(plan.agent).__dataclass_fields__) - set(shared)
+        shared = ("env", "memory", "raw_keys", "total_updates", "axis_name")
+        fields = {f.name for f in dataclasses.fields(plan.agent)} - set(shared)
         keys = set(plan.config["agent"]) - {"name"}
         assert keys == fields
         for key in keys:  # every key is documented on the line above it
@@ -178,6 +209,7 @@ def test_the_command_line_itself():
     for line, words in {
         "device=gpu": "device=gpu, but JAX finds none here",
         "-m device=cpu,gpu": "choose one device",
+        "-m num_devices=1,3 device=cpu": "num_devices=3 does not split agent.num_envs",
         "run_directory=/proc/x": "run_directory=/proc/x cannot be written",
     }.items():
         refused = run_train(*line.split(), "experiment=smoke")

@@ -33,7 +33,7 @@ def test_multi_discrete_is_the_product_of_its_choices():
     ours = spec.distribution(jnp.asarray(logits), jnp.zeros(0))
     first = torch.distributions.Categorical(logits=torch.tensor(logits[:, :3]))
     second = torch.distributions.Categorical(logits=torch.tensor(logits[:, 3:]))
-    action = ours.sample(jax.random.key(0))
+    action = ours.sample(jax.random.split(jax.random.key(0), 7))
     assert action.shape == (7, 2)
     columns = torch.tensor(np.asarray(action))
     expected = first.log_prob(columns[:, 0]) + second.log_prob(columns[:, 1])
@@ -67,7 +67,7 @@ def test_clipped_gaussian_equals_torch_and_stays_inside():
     log_std = np.array([0.4, -1.0], np.float32)
     ours = spec.distribution(jnp.asarray(mean), jnp.asarray(log_std))
     theirs = torch.distributions.Normal(torch.tensor(mean), torch.tensor(log_std).exp())
-    raw = ours.sample(jax.random.key(0))
+    raw = ours.sample(jax.random.split(jax.random.key(0), 6))
     expected = theirs.log_prob(torch.tensor(np.asarray(raw))).sum(-1)
     np.testing.assert_allclose(ours.log_prob(raw), expected, atol=1e-5)
     np.testing.assert_allclose(ours.entropy(), theirs.entropy().sum(-1), atol=1e-5)
@@ -89,7 +89,7 @@ def test_squashed_gaussian_equals_torch():
             torch.distributions.transforms.AffineTransform((low + high) / 2, radius),
         ],
     )
-    raw = ours.sample(jax.random.key(0))
+    raw = ours.sample(jax.random.split(jax.random.key(0), 6))
     action = ours.action(raw)
     expected = theirs.log_prob(torch.tensor(np.asarray(action))).sum(-1)
     np.testing.assert_allclose(ours.log_prob(raw), expected, rtol=1e-3, atol=1e-3)
@@ -105,6 +105,29 @@ def test_squashed_density_integrates_to_one_and_gives_the_entropy():
     assert abs(np.trapezoid(density, action) - 1) < 1e-3
     entropy = -np.trapezoid(density * log_prob, action)
     np.testing.assert_allclose(ours.entropy(), entropy, atol=2e-3)
+
+
+POLICIES = {
+    "discrete": (spaces.Discrete(4), 4),
+    "multi": (spaces.MultiDiscrete([3, 2]), 5),
+    "box": (spaces.Box(-1.0, 1.0, (2, 2), np.float32), 4),
+}
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_a_row_draws_the_same_whatever_it_is_batched_with(kind):
+    space, outputs = POLICIES[kind]
+    logits = jax.random.normal(jax.random.key(1), (32, outputs))
+    keys = jax.random.split(jax.random.key(0), 32)
+
+    def draw(rows):
+        policy = PolicySpec(space).distribution(logits[rows], jnp.zeros(outputs))
+        return np.asarray(policy.sample(keys[rows]))
+
+    whole = draw(np.arange(32))
+    assert len(np.unique(whole, axis=0)) > 1
+    np.testing.assert_array_equal(draw(np.arange(5, 32)), whole[5:])
+    np.testing.assert_array_equal(draw(5), whole[5])
 
 
 def test_extreme_raw_actions_stay_finite():

@@ -56,8 +56,9 @@ def test_equals_playing_one_episode_by_hand(trained):
         inputs = agent.first_inputs(batch(observation), None, 1)
         memory, total, time, ended = agent.initial_memory(params, 1), 0.0, 0, False
         while not ended:
+            any_key = jax.random.split(jax.random.key(9), 1)
             action, memory, _ = agent.act(
-                params, memory, inputs, key=jax.random.key(9), exploration=0.0
+                params, memory, inputs, key=any_key, exploration=0.0
             )
             env_key = jax.random.split(jax.random.fold_in(run_key, time))[1]
             observation, state, reward, terminated, truncated, _ = agent.env.step(

@@ -198,9 +198,10 @@ def learned(case, memory_states):
     optimizer_state = agent.optimizer.init(case.params)
 
     def learn(params, batch, memory_states):
-        return agent.learn(
+        metrics = agent.learn(
             params, optimizer_state, batch, memory_states, jax.random.key(1)
         )[2]
+        return jax.tree.map(jnp.mean, metrics)
 
     return jax.jit(learn)(case.params, case.batch, memory_states)
 
@@ -282,8 +283,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
             lambda x: x.reshape(-1, *x.shape[2:]), case.rollout.memory_states
         )
         act = jax.jit(case.agent.act)
+        keys = jax.random.split(jax.random.key(5), first[0].start.shape[0])
         results = [
-            act(case.params, entering, inputs, key=jax.random.key(5))
+            act(case.params, entering, inputs, key=keys)
             for inputs in (*first, first[0]._replace(hidden=None))
         ]
         values = [np.asarray(extras.value) for _, _, extras in results]

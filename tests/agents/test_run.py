@@ -1,5 +1,6 @@
 """A short run: what it prints and what it leaves."""
 
+import dataclasses
 import io
 import json
 import re
@@ -16,8 +17,8 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import agents
 from agents.overrides import compose_config
 from agents.plan import warning
-from agents.run import compile_updates, make_update_loop, over_seeds
 from agents.tensorboard import REFERENCES, TAGS, Writer
+from agents.updates import compile_updates, make_update_loop, over_seeds
 from memory_models import Card as MemoryCard
 from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import Toy
@@ -109,8 +110,10 @@ def test_config_and_versions_are_kept(short_run):
 
 
 def test_the_tag_list_is_closed_and_documented(tmp_path):
+    writer = Writer(tmp_path)
     with pytest.raises(ValueError, match="not on the list of tags"):
-        Writer(tmp_path).scalars({"loss/new": 1.0}, 0)
+        writer.scalars({"loss/new": 1.0}, 0)
+    writer.finish(True)
     page = Path("docs/metrics.md").read_text()
     documented = re.findall(r"^\| `([a-z_/]+)` \|", page, re.MULTILINE)
     assert documented == list(TAGS)
@@ -151,8 +154,6 @@ def test_buffers_are_donated():
 
 
 def horizon_card(steps):
-    import dataclasses
-
     return dataclasses.replace(Toy().card, horizon=(1, steps))
 
 
@@ -176,20 +177,66 @@ def test_horizon_warning(context, option, gradient, expected):
         assert expected in line and "\n" not in line
 
 
-def test_a_diverged_seed_gets_no_verdict(tmp_path):
+@dataclasses.dataclass(frozen=True)
+class Poisoned(Toy):
+    """A toy whose reward is, very rarely, not a number."""
+
+    def step(self, key, state, action):
+        observation, state, reward, *rest = super().step(key, state, action)
+        bad = state.noise[1] > 3.6
+        return observation, state, jnp.where(bad, jnp.nan, reward), *rest
+
+
+def run_poisoned(total_steps, directory, *words):
     text = io.StringIO()
-    config = compose_config(
-        [
-            "experiment=smoke",
-            "memory=none",
-            "env.length=5",
-            "total_steps=1000",
-            "agent.learning_rate=1e30",
-            f"run_directory={tmp_path}",
-        ]
+    settings = ["experiment=smoke", "env=custom", "memory=none", "num_seeds=3"]
+    settings += [f"env.target={__name__}:Poisoned", "memory.output_size=8"]
+    settings += [f"run_directory={directory}", f"total_steps={total_steps}", *words]
+    settings += ["agent.anneal_learning_rate=false", "evaluation.episodes=4"]
+    config = compose_config([*settings, "log_interval=1"])
+    return agents.run(config, Console(file=text, width=300)), text.getvalue()
+
+
+def test_a_seed_that_stops_being_finite_is_frozen_and_named(tmp_path):
+    result, text = run_poisoned(6000, tmp_path / "long")
+    assert 0 < len(result.frozen) < 3
+    index, where = next(iter(result.frozen.items()))
+    found = re.fullmatch(
+        r"update (\d+) \(step [\d,]+\): first rollout.reward at step (\d+)", where
     )
-    result = agents.run(config, Console(file=text, width=200))
-    assert "seed 0 diverged" in text.getvalue()
-    assert result.verdicts[0].startswith("no verdict (training diverged by step")
-    losses = events(result.directory / "seed_0").Scalars("loss/total")
-    assert any(np.isnan(point.value) for point in losses)
+    assert found, where
+    assert f"seed {index} stopped being finite in update" in text
+    assert result.verdicts[index] == f"no verdict (not finite in {where})"
+    bad = int(found[1])
+
+    # It stays as it was before that update, and its curves end there.
+    before, _ = run_poisoned(512 * (bad - 1), tmp_path / "short")
+    for long, short in zip(
+        jax.tree.leaves(result.params), jax.tree.leaves(before.params), strict=True
+    ):
+        assert jnp.array_equal(long[index], short[index])
+    curves = [
+        [point.step for point in events(result.directory / f"seed_{seed}").Scalars(tag)]
+        for seed in range(3)
+        for tag in ["loss/total"]
+    ]
+    assert curves[index] == [512 * (n + 1) for n in range(bad - 1)]
+
+    # The others go on.
+    others = set(range(3)) - set(result.frozen)
+    for seed in others:
+        assert len(curves[seed]) == 12
+        assert result.verdicts[seed].startswith("no verdict (4 evaluation episodes")
+
+
+def test_what_went_wrong_in_learning_is_named(tmp_path):
+    words = ["experiment=smoke", "memory=none", "env.length=5", "total_steps=3000"]
+    words += ["agent.learning_rate=1e30", f"run_directory={tmp_path}"]
+    text = io.StringIO()
+    result = agents.run(compose_config(words), Console(file=text, width=300))
+    assert re.search(r"update 1 \(step 512\): first learning.loss/", result.frozen[0])
+    assert "at minibatch 1" in result.frozen[0]
+    finite = [bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(result.params)]
+    assert all(finite)
+    with pytest.raises(agents.ConfigError, match="every seed stopped being finite"):
+        agents.run({**compose_config(words), "resume": str(result.directory)})

@@ -1,6 +1,7 @@
 """What a truncated episode is worth: its final observation, its own memory."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,8 +19,9 @@ def replay(agent, params, streams, key):
     expected = []
     for step_key in keys:
         act_key, env_key = jax.random.split(step_key)
+        rows = [jax.random.fold_in(act_key, i) for i in range(agent.num_envs)]
         action, memory, _ = act(
-            params, streams.memory_state, streams.inputs, key=act_key
+            params, streams.memory_state, streams.inputs, key=jnp.stack(rows)
         )
         env_state, result = step(env_key, streams.env_state, action)
         row = np.zeros(agent.num_envs, np.float32)

@@ -1,5 +1,11 @@
-"""The same guarantees for every registered task."""
+"""The same guarantees for every registered task.
 
+Of ids that differ in a number only, such as MemoryLength30-v0, the lowest and the
+highest number stand for all; the task's own tests check every setting's parameters.
+"""
+
+import itertools
+import re
 import warnings
 
 import gymnasium
@@ -11,6 +17,9 @@ import envs
 TWO_PER_FAMILY = [
     "TMaze-v0",
     "TMazeActive-v0",
+    "TMazeNoisy-v0",
+    "MemoryLength3-v0",
+    "MemorySize10-v0",
     "RepeatFirstEasy-v0",
     "RepeatFirstMedium-v0",
     "RepeatPreviousEasy-v0",
@@ -21,7 +30,34 @@ TWO_PER_FAMILY = [
 CLOSED_LIST: tuple[str, ...] = ()
 
 
-@pytest.mark.parametrize("id", envs.names())
+def representatives():
+    """Every id, but of a numbered family only two."""
+
+    def family(id):
+        return re.sub(r"\d+-v", "-v", id)
+
+    def number(id):
+        return int("".join(re.findall(r"(\d+)-v", id)) or 0)
+
+    chosen = []
+    ids = sorted(envs.names(), key=lambda id: (family(id), number(id)))
+    for _, members in itertools.groupby(ids, family):
+        first, *rest = members
+        chosen += [first, *rest[-1:]]
+    return chosen
+
+
+def test_representatives():
+    chosen = representatives()
+    numbered = [id for id in chosen if re.search(r"\d-v", id)]
+    assert numbered == [
+        *("MemoryLength1-v0", "MemoryLength100-v0", "MemorySize1-v0", "MemorySize40-v0")
+    ]
+    left_out = set(envs.names()) - set(chosen)
+    assert all(re.search(r"\d-v", id) for id in left_out)
+
+
+@pytest.mark.parametrize("id", representatives())
 def test_contract(id):
     envs.check_env(envs.make(id))
 

@@ -56,13 +56,13 @@ def test_render():
     env = gymnasium.make("engram/TMaze-v0", render_mode="rgb_array", length=4)
     env.reset(seed=0)
     image = env.render()
-    assert image.shape == (24, 40, 3) and image.dtype == np.uint8
+    assert image.shape == (64, 40, 3) and image.dtype == np.uint8
     with pytest.raises(ValueError, match="cannot be rendered as 'rgb_array'"):
         GymnasiumEnv("ProbeFlip-v0", render_mode="rgb_array")
     assert GymnasiumEnv("ProbeFlip-v0").render() is None
     batch = GymnasiumVectorEnv(3, "TMaze-v0", render_mode="rgb_array", length=4)
     batch.reset(seed=0)
-    assert [image.shape for image in batch.render()] == [(24, 40, 3)] * 3
+    assert [image.shape for image in batch.render()] == [(64, 40, 3)] * 3
 
 
 @pytest.mark.parametrize("mode", ["vector_entry_point", None, "sync"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.tmaze import DOWN, LEFT, RIGHT, UP, TMaze, random_return
+from envs.corridor import DOWN, LEFT, RIGHT, UP
+from envs.tmaze import TMaze, random_return
 
 
 def reference(length, active, goal, actions):
@@ -119,14 +120,17 @@ def test_card_and_hidden():
     env = envs.make("TMazeActive-v0", length=9)
     assert env.card.horizon == (10, 10)
     _, state = env.reset(jax.random.key(0))
-    ages = []
-    for action in [LEFT, *[RIGHT] * 10]:
-        state = env.step(jax.random.key(0), state, jnp.int32(action))[1]
+    step = jax.jit(lambda s, a: env.step(jax.random.key(0), s, a))
+    ages, phases = [], []
+    for action in [LEFT, *[RIGHT] * 10, UP]:
+        _, state, *_, info = step(state, jnp.int32(action))
         ages.append(int(env.hidden(state)["goal"][1]))
-    assert ages == list(range(11))  # 0 when the cue is on show, 10 at the decision
-    image = np.asarray(env.render(state))
-    assert image.shape == (24, 8 * 11, 3)
-    assert (image[12, -4] == [30, 60, 200]).all()  # the agent, at the junction
+        phases.append(env.card.phases[int(info["phase"])])
+    assert ages == list(range(12))  # 0 when the cue is on show, 10 at the decision
+    assert phases == ["corridor", "cue", *["corridor"] * 9, "junction"]
+    _, state = TMaze().reset(jax.random.key(0))
+    info = TMaze().step(jax.random.key(0), state, jnp.int32(RIGHT))[-1]
+    assert TMaze().card.phases[int(info["phase"])] == "cue"  # passive: at once
 
 
 def test_length_is_checked():

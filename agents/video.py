@@ -1,0 +1,141 @@
+"""Film a trained policy: python -m agents.video runs/<task>/<memory>-<agent>/<run>.
+
+Writes an animated GIF of whole episodes. Every frame shows the state in which an
+action is chosen, and below it the step, the task's phase, the agent's choice (marked
+where the task says that this choice uses the memory) and what it earned.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from gymnasium import spaces
+from PIL import Image, ImageDraw, ImageFont
+
+from agents.base import Agent
+from agents.convert import ConfigError
+from agents.evaluate import evaluation_key
+from agents.load import Policy, load
+
+_WIDTH = 320
+_LINE = 16
+
+
+def record(
+    policy: Policy,
+    path: Path,
+    *,
+    seed: int = 0,
+    episodes: int = 3,
+    max_steps: int = 500,
+    milliseconds: int = 250,
+) -> list[float]:
+    """Write a GIF of whole episodes, and return their returns.
+
+    Args:
+        policy: from `agents.load`; it acts as it does everywhere.
+        path: of the file to write.
+        seed: of the episodes, apart from those of training.
+        episodes: how many.
+        max_steps: after which an episode is cut in the film.
+        milliseconds: per frame; the last one of an episode stays four times as long.
+
+    Raises:
+        ValueError: the task cannot be rendered.
+    """
+    env = policy.agent.env
+    if env.render is None:
+        raise ValueError(
+            f"{type(env).__name__} has no render(state), so there is nothing to film; "
+            "see docs/adding_an_environment.md."
+        )
+    key = evaluation_key(jax.random.key(seed))
+    frames, durations, returns = [], [], []
+    for episode in range(episodes):
+        film, total = _play(policy, jax.random.fold_in(key, episode), max_steps)
+        frames += film
+        durations += [milliseconds] * (len(film) - 1) + [4 * milliseconds]
+        returns.append(total)
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
+    return returns
+
+
+def _play(policy: Policy, key: jax.Array, max_steps: int) -> tuple[list[Any], float]:
+    """One episode: its frames, and its return."""
+    env = policy.agent.env
+    reset, step, render = jax.jit(env.reset), jax.jit(env.step), jax.jit(env.render)
+    mask_of = jax.jit(env.action_mask) if env.action_mask is not None else None
+    observation, state = reset(jax.random.fold_in(key, 0))
+    total, earned, start, frames = 0.0, 0.0, True, []
+    for time in range(max_steps):
+        action = policy(
+            jax.tree.map(np.asarray, observation),
+            start,
+            reward=earned,
+            action_mask=None if mask_of is None else mask_of(state),
+        )
+        picture = render(state)
+        observation, state, reward, terminated, truncated, info = step(
+            jax.random.fold_in(key, time + 1), state, action
+        )
+        earned, start = float(reward), False
+        total += earned
+        phase = env.card.phases[int(info["phase"])] if env.card.phases else ""
+        choice = action_name(policy.agent, action)
+        if bool(info.get("decision", False)):
+            choice += "  <- uses memory"
+        lines = [f"step {time + 1}  {phase}", choice, f"earned {earned:+.2f}"]
+        frames.append(caption(picture, lines))
+        if bool(terminated) or bool(truncated):
+            break
+    ending = "success" if bool(info.get("success", False)) else "end"
+    lines = [f"{ending} after {time + 1} steps", "", f"return {total:.2f}"]
+    return [*frames, caption(render(state), lines)], total
+
+
+def action_name(agent: Agent, action: Any) -> str:
+    """What an action is called: the card's name for it, or its value."""
+    names = agent.env.card.actions
+    space = agent.env.action_space
+    if names and isinstance(space, spaces.Discrete):
+        return f"action: {names[int(action) - int(space.start)]}"
+    return f"action: {np.round(np.asarray(action), 2).tolist()}"
+
+
+def caption(picture: Any, lines: list[str]) -> Image.Image:
+    """A rendered frame, enlarged by whole pixels, above lines of text."""
+    pixels = np.asarray(picture)
+    factor = max(1, _WIDTH // pixels.shape[1])
+    pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    height, width = pixels.shape[:2]
+    frame = Image.new("RGB", (max(width, _WIDTH), height + _LINE * len(lines) + 8))
+    frame.paste(Image.fromarray(pixels), ((frame.width - width) // 2, 0))
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(size=12)
+    for row, line in enumerate(lines):
+        draw.text((6, height + 4 + row * _LINE), line, fill="white", font=font)
+    return frame
+
+
+def main() -> None:
+    """Read the command line, film, say where the film is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="folder of the run")
+    parser.add_argument("--seed", type=int, help="which seed of a group")
+    parser.add_argument("--episodes", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="default: video.gif in the run")
+    arguments = parser.parse_args()
+    path = arguments.out or Path(arguments.run) / "video.gif"
+    try:
+        policy = load(arguments.run, seed=arguments.seed)
+        returns = record(policy, path, episodes=max(1, arguments.episodes))
+    except (ConfigError, ValueError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    print(f"{path}: returns {', '.join(f'{x:.2f}' for x in returns)}")
+
+
+if __name__ == "__main__":
+    main()

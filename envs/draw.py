@@ -1,0 +1,90 @@
+"""Pictures of tasks for people: flat colours, tiles and rectangles, in jax.numpy.
+
+A picture has `HEIGHT` rows. The scene above shows where things stand, with a cue drawn
+only while the agent observes it. The strip below the line shows what the agent must
+remember, at all times: it is there for the viewer and no part of any observation.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, UInt8
+
+SCENE, LINE, STRIP = 45, 3, 16  # rows
+HEIGHT = SCENE + LINE + STRIP
+
+_BACKGROUND_LEVEL = 40
+
+
+def _colour(red: int, green: int, blue: int) -> np.ndarray:
+    return np.array([red, green, blue], np.uint8)  # numpy: no device on import
+
+
+BACKGROUND = _colour(_BACKGROUND_LEVEL, _BACKGROUND_LEVEL, _BACKGROUND_LEVEL)
+FLOOR = _colour(245, 245, 245)
+MARK = _colour(170, 170, 170)
+AGENT = _colour(30, 60, 200)
+PLUS = _colour(230, 150, 30)
+MINUS = _colour(30, 150, 140)
+
+
+def canvas(height: int, width: int) -> UInt8[Array, "height width 3"]:
+    """An empty picture."""
+    return jnp.full((height, width, 3), _BACKGROUND_LEVEL, jnp.uint8)
+
+
+def sign(positive: Bool[Array, "*shape"]) -> UInt8[Array, "*shape 3"]:
+    """One colour where `positive`, another elsewhere: a two-valued cue."""
+    return select(positive, PLUS, MINUS)
+
+
+def select(
+    where: Bool[Array, "*shape"],
+    yes: np.ndarray | UInt8[Array, "*#shape 3"],
+    no: np.ndarray | UInt8[Array, "*#shape 3"],
+) -> UInt8[Array, "*shape 3"]:
+    """Colours `yes` where `where` holds and `no` elsewhere; each one or many."""
+    shape = (*where.shape, 3)
+    colours = [jnp.broadcast_to(jnp.asarray(colour), shape) for colour in (yes, no)]
+    return jnp.where(where[..., None], *colours)
+
+
+def tiles(
+    colours: UInt8[Array, "rows columns 3"], height: int, width: int
+) -> UInt8[Array, "image_height image_width 3"]:
+    """A grid of tiles, each `height` by `width`."""
+    return colours.repeat(height, axis=0).repeat(width, axis=1)
+
+
+def rectangle(
+    image: UInt8[Array, "height width 3"],
+    corner: tuple[Int[Array, ""] | int, Int[Array, ""] | int],
+    size: tuple[Int[Array, ""] | int, Int[Array, ""] | int],
+    colour: np.ndarray | UInt8[Array, "3"],
+) -> UInt8[Array, "height width 3"]:
+    """Draw a filled rectangle; corner (row, column) and size may be traced.
+
+    What lies outside the picture is cut off.
+    """
+    inside = []
+    for axis in (0, 1):
+        index = jnp.arange(image.shape[axis], dtype=jnp.int32)
+        inside.append((index >= corner[axis]) & (index < corner[axis] + size[axis]))
+    return select(inside[0][:, None] & inside[1][None, :], colour, image)
+
+
+def frame(
+    scene: UInt8[Array, "scene_height scene_width 3"],
+    hidden: UInt8[Array, "hidden_height hidden_width 3"],
+) -> UInt8[Array, "64 width 3"]:
+    """A whole picture: `scene` above the line and `hidden` in the strip, centred."""
+    width = max(scene.shape[1], hidden.shape[1])
+    line = tiles(jnp.asarray(MARK)[None, None], LINE, width)
+    return jnp.concatenate(
+        [_centre(scene, SCENE, width), line, _centre(hidden, STRIP, width)]
+    )
+
+
+def _centre(image: Array, height: int, width: int) -> Array:
+    down, right = height - image.shape[0], width - image.shape[1]
+    around = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+    return jnp.pad(image, around, constant_values=_BACKGROUND_LEVEL)

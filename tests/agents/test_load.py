@@ -1,0 +1,125 @@
+"""A loaded policy acts as training's evaluation does, for one stream and for many."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import agents
+from agents import evaluate
+from agents.load import Policy
+from agents.overrides import compose_config
+from agents.video import main, record
+from tests.agents.test_ratio_one import make_agent
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two seeds of a short run with a model that has a state."""
+    words = ["experiment=smoke", "env.length=5", "num_seeds=2", "total_steps=3000"]
+    words += ["memory=gru", "memory.output_size=8", "agent.previous_reward=true"]
+    words += [f"run_directory={tmp_path_factory.mktemp('runs')}"]
+    return agents.run(compose_config(words))
+
+
+def play(policy, env, streams, seed=0):
+    """Returns of one episode per stream, by hand, through the policy's call."""
+    key = evaluate.evaluation_key(jax.random.key(seed))
+    reset_key = jax.random.split(key)[0]
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(reset_key, np.arange(streams))
+    observation, state = jax.vmap(env.reset)(keys)
+    total, reward, start = np.zeros(streams), None, np.ones(streams, bool)
+    for _ in range(env.card.max_episode_steps):
+        action = policy(observation, start, reward=reward)
+        observation, state, reward, *_ = jax.vmap(env.step)(keys, state, action)
+        total, start = total + np.asarray(reward), np.zeros(streams, bool)
+    return total
+
+
+def test_it_is_the_policy_that_was_evaluated(trained):
+    for index in (0, 1):
+        policy = agents.load(trained.directory, seed=index)
+        env = policy.agent.env
+        for left, right in zip(
+            jax.tree.leaves(policy.params),
+            jax.tree.leaves(trained.params),
+            strict=True,
+        ):
+            assert np.array_equal(left, right[index])
+        returns = play(policy, env, 512, seed=index)
+        assert np.isclose(returns.mean(), trained.scores[index].mean, atol=1e-6)
+
+
+def test_one_stream_equals_many_and_memory_resets_by_start(trained):
+    many = agents.load(trained.directory, seed=1)
+    one = agents.load(trained.directory, seed=1)
+    random = np.random.default_rng(0)
+    observations = random.normal(size=(12, 3, 2)).astype(np.float32)
+    starts = random.random((12, 3)) < 0.3
+    starts[0] = True
+    rewards = random.normal(size=(12, 3))
+    values = []
+    for time in range(12):
+        together = many(observations[time], starts[time], reward=rewards[time])
+        alone = one(observations[time, 1], starts[time, 1], reward=rewards[time, 1])
+        assert together.shape == (3,) and alone.shape == ()
+        assert together[1] == alone
+        np.testing.assert_allclose(
+            jax.tree.leaves(many._memory)[0][1],
+            jax.tree.leaves(one._memory)[0][0],
+            atol=1e-6,
+        )
+        values.append(jax.tree.leaves(one._memory)[0][0])
+    fresh = agents.load(trained.directory, seed=1)
+    last = int(np.flatnonzero(starts[:, 1])[-1])
+    for time in range(last, 12):
+        fresh(observations[time, 1], starts[time, 1], reward=rewards[time, 1])
+    np.testing.assert_allclose(
+        jax.tree.leaves(fresh._memory)[0][0], values[-1], atol=1e-6
+    )
+
+
+def test_mistakes_are_told(trained, tmp_path):
+    with pytest.raises(agents.ConfigError, match="holds the seeds 0 to 1; name one"):
+        agents.load(trained.directory)
+    with pytest.raises(agents.ConfigError, match="instead of seed=5"):
+        agents.load(trained.directory, seed=5)
+    (tmp_path / "config.yaml").write_bytes(
+        (trained.directory / "config.yaml").read_bytes()
+    )
+    with pytest.raises(agents.ConfigError, match="has no checkpoint yet"):
+        agents.load(tmp_path, seed=0)
+    policy = agents.load(trained.directory, seed=0)
+    with pytest.raises(ValueError, match="does not fit the task's Box"):
+        policy(np.zeros(3, np.float32), True)
+    policy(np.zeros(2, np.float32), True)
+    with pytest.raises(ValueError, match="pass reward="):
+        policy(np.zeros(2, np.float32), False)
+    with pytest.raises(ValueError, match="a stream that is new must start"):
+        policy(np.zeros((2, 2), np.float32), [True, False])
+
+
+def test_video_shows_whole_episodes(trained, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "sys.argv", ["video", str(trained.directory), "--seed=1", "--episodes=2"]
+    )
+    main()
+    path = trained.directory / "video.gif"
+    assert str(path) in capsys.readouterr().out
+    film = Image.open(path)
+    assert film.n_frames == 2 * 7  # six steps, and where they led
+    frames = []
+    for index in range(film.n_frames):
+        film.seek(index)
+        frames.append(np.asarray(film.convert("RGB")))
+    assert all(frame.max() > 200 for frame in frames)  # no black first frame
+    assert not np.array_equal(frames[0], frames[1])
+    film.close()
+
+
+def test_a_task_without_pictures(tmp_path):
+    agent = make_agent("none")
+    params = jax.eval_shape(agent.init, jax.random.key(0)).params
+    policy = Policy(agent, params, exploration=0.0, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"has no render\(state\)"):
+        record(policy, tmp_path / "film.gif")

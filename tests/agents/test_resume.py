@@ -1,0 +1,230 @@
+"""A run that was stopped and resumed equals one that never stopped, bit for bit."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents import RunError
+from agents.checkpoint import Checkpoints, leaves
+from agents.convert import ConfigError
+from agents.overrides import check
+from agents.resume import locked
+from agents.run import run
+from agents.tensorboard import TIMING
+
+WORDS = [
+    *("env=custom", "env.target=tests.agents.toy:Toy", "memory=gru"),
+    *("memory.output_size=8", "agent.encoder_size=8", "num_seeds=2"),
+    *("agent.num_envs=8", "agent.rollout_length=16", "agent.num_minibatches=2"),
+    *("agent.previous_action=true", "log_interval=7"),
+    *("total_steps=150000", "evaluation.interval=20000", "evaluation.episodes=16"),
+    "checkpoint.interval=12000",
+]
+
+
+def start(*words):
+    command = [sys.executable, "-u", "train.py", *words]
+    environment = {**os.environ, "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=environment,
+    )  # fmt: skip
+
+
+def directory_of(parent):
+    (directory,) = parent.glob("*/*/*")
+    return directory
+
+
+def logged(directory):
+    """All points of all seeds, except those of the machine: (tag, step) -> value."""
+    points = {}
+    for folder in sorted(directory.glob("seed_*")):
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        for tag in set(events.Tags()["scalars"]) - set(TIMING):
+            for point in events.Scalars(tag):
+                key = (folder.name, tag, point.step)
+                assert key not in points, f"{key} appears twice"
+                points[key] = point.value
+    return points
+
+
+def arrays(directory):
+    """Every leaf of the last checkpoint, as stored."""
+    checkpoints = Checkpoints(directory)
+    notes = checkpoints.notes()
+    like = {
+        part: {
+            name: jax.ShapeDtypeStruct(shape, np.uint32 if "key" in dtype else dtype)
+            for name, (shape, dtype) in notes["structure"][part].items()
+        }
+        for part in ("params", "state")
+    }
+    for named in like.values():
+        for name, leaf in named.items():
+            if notes and "key" in name.split(".")[-1] and leaf.dtype == np.uint32:
+                named[name] = jax.ShapeDtypeStruct((*leaf.shape, 2), np.uint32)
+    loaded = checkpoints._restore_arrays(like)
+    checkpoints.close()
+    return {k: np.asarray(v) for k, v in leaves(loaded).items()}
+
+
+def assert_equal_runs(left, right):
+    a, b = logged(left), logged(right)
+    assert len(a) > 400
+    assert a.keys() == b.keys()
+    different = [k for k in a if not np.array_equal(a[k], b[k], equal_nan=True)]
+    assert not different, different[:3]
+    a, b = arrays(left), arrays(right)
+    assert a.keys() == b.keys() and len(a) > 30
+    different = [k for k in a if a[k].tobytes() != b[k].tobytes()]
+    assert not different, different[:3]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """An uninterrupted run, and one that was told to stop in its middle."""
+    whole, cut = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("cut")
+    first = start(*WORDS, f"run_directory={whole}")
+    second = start(*WORDS, f"run_directory={cut}")
+    lines, told = [], False
+    with second:
+        for line in second.stdout:
+            lines.append(line)
+            if line.startswith("saved") and not told:
+                second.send_signal(signal.SIGTERM)  # a second one would end it at once
+                told = True
+    text = first.communicate()[0]
+    assert first.returncode == 0, text
+    return directory_of(whole), directory_of(cut), second.returncode, "".join(lines)
+
+
+def test_sigterm_saves_and_says_so(runs):
+    _, cut, status, text = runs
+    assert status == 128 + signal.SIGTERM, text
+    assert f"go on with resume={cut}" in text.replace("\n", "")
+    assert text.count("saved   step") == 2 and " MB in " in text
+
+
+def test_resumed_equals_uninterrupted(runs, tmp_path):
+    whole, cut, _, _ = runs
+    directory = tmp_path / "copy"
+    shutil.copytree(cut, directory)
+    # A kill after the checkpoint leaves points that will be written again.
+    for folder in directory.glob("seed_*"):
+        (file,) = folder.glob("*tfevents*")
+        with file.open("ab") as opened:
+            opened.write(b"half a record")
+        shutil.copy(file, folder / "events.out.tfevents.9999999999.later")
+    resumed = start(f"resume={directory}")
+    text = resumed.communicate()[0]
+    assert resumed.returncode == 0, text
+    assert "resumed at step" in text
+    assert 0 < len(logged(cut)) < len(logged(directory))
+    assert_equal_runs(whole, directory)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("memory=ffm", "memory=ffm cannot change on resume, where the run has memory="),
+        (
+            "agent.gamma=0.5",
+            "where the run has agent.gamma=0.99; only total_steps, log",
+        ),
+        ("num_seeds=3", "num_seeds=3 cannot change on resume"),
+        ("agent.gama=0.5", "Did you mean 'agent.gamma'?"),
+        ("seed=1,2", "give one value per setting"),
+        ("total_steps=soon", "total_steps='soon' must be a whole number."),
+    ],
+)
+def test_what_may_not_change_is_refused(runs, words, told):
+    with pytest.raises(ConfigError) as caught:
+        config = check([f"resume={runs[1]}", *words.split()])[0]
+        agents_build(config)
+    assert told in str(caught.value)
+
+
+def agents_build(config):
+    from agents.config import build
+
+    return build(config)
+
+
+def test_what_may_change(runs):
+    words = ["total_steps=2e5", "log_interval=3", "checkpoint.keep=5", "memory=gru"]
+    words += ["distributed.coordinator=localhost:1234"]
+    config = check([f"resume={runs[1]}", *words])[0]
+    assert config["distributed"].pop("coordinator") == "localhost:1234"
+    plan = agents_build(config)
+    assert plan.config["total_steps"] == 200_000
+    assert plan.config["log_interval"] == 3
+    assert plan.config["checkpoint"] == {"interval": 12_000, "keep": 5}
+    assert plan.memory_name == "gru" and plan.agent.num_envs == 8
+
+
+def test_a_complete_run_and_no_run(runs, tmp_path):
+    with pytest.raises(ConfigError, match="is complete with 150,016 steps"):
+        run(check([f"resume={runs[0]}"])[0])
+    with pytest.raises(ConfigError, match=r"has no config\.yaml"):
+        check([f"resume={tmp_path}"])
+
+
+def test_a_run_in_use_is_left_alone(runs):
+    with locked(runs[1]), pytest.raises(ConfigError, match="in use by another proc"):
+        run(check([f"resume={runs[1]}"])[0])
+
+
+def test_files_that_cannot_be_written(runs, tmp_path, monkeypatch):
+    directory = tmp_path / "copy"
+    shutil.copytree(runs[1], directory)
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "events")
+
+    monkeypatch.setattr("agents.tensorboard.RecordWriter.write", full)
+    with pytest.raises(RunError) as caught:
+        run(check([f"resume={directory}"])[0])
+    assert "No space left on device" in str(caught.value)
+    assert "is whole" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(tmp_path):
+    """kill -9 at random moments; the run goes on each time and ends the same."""
+    random.seed(0)
+    words = [*WORDS[:-4], "total_steps=600000", "checkpoint.interval=4000"]
+    words += ["evaluation.interval=20000", "evaluation.episodes=16"]
+    reference = start(*words, f"run_directory={tmp_path / 'whole'}")
+    text = reference.communicate()[0]
+    assert reference.returncode == 0, text
+    directory, steps = None, []
+    for _ in range(100):
+        again = directory is not None
+        process = start(
+            *([f"resume={directory}"] if again else words),
+            *([] if again else [f"run_directory={tmp_path / 'killed'}"]),
+        )
+        time.sleep(random.uniform(0.5, 12))
+        process.kill()
+        text = process.communicate()[0]
+        assert "Traceback" not in text and "error" not in text, text
+        if again and "resumed at step" in text:
+            line = next(x for x in text.splitlines() if x.startswith("resumed"))
+            steps.append(int(line.split()[-1].replace(",", "")))
+        if directory is None and list((tmp_path / "killed").glob("*/*/*/config.yaml")):
+            directory = directory_of(tmp_path / "killed")
+    assert directory is not None and steps == sorted(steps) and len(set(steps)) > 5
+    last = start(f"resume={directory}")
+    text = last.communicate()[0]
+    assert last.returncode == 0, text
+    assert_equal_runs(directory_of(tmp_path / "whole"), directory)
