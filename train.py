@@ -11,13 +11,14 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from agents import RunError, Stopped, processes
-from agents.config import build
+from agents import RunError, Stopped
 from agents.convert import ConfigError
 from agents.devices import choose_devices
-from agents.overrides import check, for_hydra, plain, resumes
 from agents.run import run, select_device
-from agents.sizes import check_sizes
+from agents.running import processes
+from agents.running.config import build
+from agents.running.overrides import check, for_hydra, plain, resumes
+from agents.running.sizes import check_sizes
 
 
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")

@@ -1,16 +1,16 @@
 """Agents: algorithms with swappable memories, and the run loop where all meets."""
 
 from agents.base import Agent, Extras, Inputs
-from agents.config import build
 from agents.convert import ConfigError
 from agents.evaluate import play_episodes, score, verdict
 from agents.load import Policy, load
 from agents.ppo import PPO
 from agents.registry import make, names, register
-from agents.report import Result
 from agents.run import run
-from agents.signals import Stopped
-from agents.trainer import RunError
+from agents.running.config import build
+from agents.running.report import Result
+from agents.running.signals import Stopped
+from agents.running.trainer import RunError
 from envs._siblings import check_siblings
 
 __all__ = [

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents.base import Agent, Inputs, MemoryState, Params
-from agents.checkpoint import FOLDER, Checkpoints
-from agents.config import Plan, build
 from agents.convert import ConfigError
-from agents.overrides import compose_config
-from agents.resume import resumed_config
-from agents.updates import over_seeds
+from agents.running.checkpoint import FOLDER, Checkpoints
+from agents.running.config import Plan, build
+from agents.running.overrides import compose_config
+from agents.running.resume import resumed_config
+from agents.running.updates import over_seeds
 
 
 def load(

@@ -8,15 +8,17 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from agents import devices, processes
-from agents.config import build
+from agents import devices
 from agents.convert import ConfigError
-from agents.plan import describe_plan
-from agents.records import make_run_directory
-from agents.report import Result, tell
-from agents.resume import locked
-from agents.sizes import check_sizes
-from agents.trainer import Trainer
+from agents.running import processes
+from agents.running.compilation_cache import use_compilation_cache
+from agents.running.config import build
+from agents.running.plan import describe_plan
+from agents.running.records import make_run_directory
+from agents.running.report import Result, tell
+from agents.running.resume import locked
+from agents.running.sizes import check_sizes
+from agents.running.trainer import Trainer
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
@@ -25,7 +27,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     Args:
         config: the composed configuration, plain Python values. Where `resume` names
             the folder of a run, that run is gone on with (see
-            `agents.resume.resumed_config`).
+            `agents.running.resume.resumed_config`).
         console: where to print; standard output by default.
 
     Returns:
@@ -41,6 +43,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     select_device(str(config.get("device", "auto")))
     console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
+    use_compilation_cache(plan.config["compilation_cache"])
     mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
     sizes = check_sizes(plan, mesh)
     console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
-from agents.overrides import compose_config
+from agents.running.overrides import compose_config
 
 SEEDS = 5
 COLORS = {

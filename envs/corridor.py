@@ -5,7 +5,7 @@ Cells are (x, y): the corridor (0, 0) to (junction, 0) and the two goal cells
 appendix D; RATE uses the same).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
+from envs.base import Return, computed, unknown
 
 RIGHT, UP, LEFT, DOWN = range(4)
 ACTIONS = ("right", "up", "left", "down")
@@ -25,16 +26,23 @@ LONGEST_COMPUTED = 10_000
 
 
 def check_length(name: str, length: int) -> None:
-    """Refuse a corridor without a cell to walk, or with more than int32 counts.
+    """Refuse a corridor without a cell to walk, or one that nothing can count.
 
     Raises:
-        ValueError: `length` is out of range.
+        ValueError: `length` is below 1 or above `LONGEST`.
     """
     if not 1 <= length <= LONGEST:
         raise ValueError(
             f"{name} needs a corridor with length of at least 1 and at most "
             f"{LONGEST:,}, where time still fits into 32 bits, not {length}."
         )
+
+
+def floor(length: int, random_return: Callable[[], float]) -> Return:
+    """The return of the uniformly random policy, unless computing it takes too long."""
+    if length > LONGEST_COMPUTED:
+        return unknown("to compute it takes time quadratic in the length")
+    return computed(random_return())
 
 
 def draw_goal(key: PRNGKeyArray) -> Int[Array, ""]:

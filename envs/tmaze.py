@@ -10,15 +10,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import corridor
-from envs.base import (
-    Card,
-    Environment,
-    Transition,
-    computed,
-    exact,
-    float_dtype,
-    unknown,
-)
+from envs.base import Card, Environment, Transition, exact, float_dtype
 
 
 class TMazeState(NamedTuple):
@@ -169,10 +161,8 @@ class TMaze(Environment):
             paper='Ni et al. 2023, "When Do Transformers Shine in RL?"',
             horizon=(distance, distance),
             truncates=False,
-            floor=(
-                computed(random_return(self.length, self.active))
-                if self.length <= corridor.LONGEST_COMPUTED
-                else unknown("to compute it takes time quadratic in the length")
+            floor=corridor.floor(
+                self.length, lambda: random_return(self.length, self.active)
             ),
             memoryless=exact(0.5, "walk on time, turn to a fixed side"),
             recall=exact(1.0),

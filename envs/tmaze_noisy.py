@@ -11,15 +11,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import corridor
-from envs.base import (
-    Card,
-    Environment,
-    Transition,
-    computed,
-    exact,
-    float_dtype,
-    unknown,
-)
+from envs.base import Card, Environment, Transition, exact, float_dtype
 
 
 class TMazeNoisyState(NamedTuple):
@@ -155,11 +147,7 @@ class TMazeNoisy(Environment):
             paper='Cherepanov et al. 2023, "Recurrent Action Transformer with Memory"',
             horizon=(self.length, self.length + 1),
             truncates=False,
-            floor=(
-                computed(random_return(self.length))
-                if self.length <= corridor.LONGEST_COMPUTED
-                else unknown("to compute it takes time quadratic in the length")
-            ),
+            floor=corridor.floor(self.length, lambda: random_return(self.length)),
             memoryless=exact(0.5, "walk on, turn to a fixed side"),
             recall=exact(1.0),
             oracle=exact(1.0),

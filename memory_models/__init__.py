@@ -8,6 +8,7 @@
 """
 
 from memory_models import _siblings
+from memory_models.affine import affine
 from memory_models.base import (
     Card,
     MemoryModel,
@@ -27,6 +28,7 @@ from memory_models.linear_scan import diagonal_scan
 from memory_models.lru import LinearRecurrentUnit
 from memory_models.lstm import LongShortTermMemory
 from memory_models.none import NoMemory
+from memory_models.recurrent_scan import gates_of, recurrent_scan
 from memory_models.registry import (
     Builder,
     Columns,
@@ -69,12 +71,14 @@ __all__ = [
     "NoMemory",
     "SimplifiedStateSpace",
     "State",
+    "affine",
     "builder",
     "builder_of",
     "cell_scan",
     "check_memory",
     "column",
     "diagonal_scan",
+    "gates_of",
     "layer_norm",
     "lookup",
     "make",
@@ -82,6 +86,7 @@ __all__ = [
     "options",
     "options_of",
     "parameter_count",
+    "recurrent_scan",
     "register",
     "select_state",
     "state_bytes",

@@ -1,10 +1,9 @@
 """Mechanism B: a non-linear cell under `lax.scan`.
 
 Whatever does not depend on the state (the product of inputs and input weights) is
-computed by the model for all steps at once, before the scan. Two usual refinements
-were measured on CPU with a GRU of 128 units and gained too little to pay for
-themselves: unrolling the loop (nothing), and a backward pass of its own that takes the
-weight gradient out of the loop (under a tenth).
+computed by the model for all steps at once, before the scan. `cell_scan` takes any
+cell. A cell made of `Linear` layers trains faster in `recurrent_scan`. Unrolling the
+loop gains nothing on CPU.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,14 @@
 """The simple recurrent network."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.cell_scan import cell_scan
 from memory_models.layers import Linear
+from memory_models.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
 class ElmanNetwork(MemoryModel):
@@ -62,13 +64,6 @@ class ElmanNetwork(MemoryModel):
         weight = self.recurrent.weight
         return jnp.zeros(weight.shape[0], weight.dtype)
 
-    def cell(
-        self, hidden: Float[Array, " hidden"], projected: Float[Array, " hidden"]
-    ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        """One step from the projected input; outputs the new state."""
-        hidden = jnp.tanh(projected + self.recurrent(hidden))
-        return hidden, hidden
-
     def __call__(
         self,
         state: Float[Array, " hidden"],
@@ -76,8 +71,16 @@ class ElmanNetwork(MemoryModel):
         starts: Bool[Array, " time"],
     ) -> tuple[Float[Array, " hidden"], Float[Array, "time outputs"]]:
         """Project all inputs at once, then scan the cell."""
-        projected = self.project(inputs)
-        return cell_scan(self.cell, state, self.initial_state(), projected, starts)
+        outputs = recurrent_scan(
+            _cell,
+            [self.recurrent],
+            state,
+            self.initial_state(),
+            [self.project(inputs)],
+            None,
+            starts,
+        )
+        return outputs[-1], outputs
 
     def step(
         self,
@@ -87,7 +90,8 @@ class ElmanNetwork(MemoryModel):
     ) -> tuple[Float[Array, " hidden"], Float[Array, " outputs"]]:
         """The cell alone, without a loop around it."""
         hidden = select_state(start, self.initial_state(), state)
-        return self.cell(hidden, self.project(input))
+        hidden = _cell(gates_of([self.recurrent], [self.project(input)]), hidden, None)
+        return hidden, hidden
 
     @property
     def card(self) -> Card:
@@ -97,3 +101,9 @@ class ElmanNetwork(MemoryModel):
             mechanism="cell scan",
             context=None,
         )
+
+
+def _cell(gates: Sequence[Gate], hidden: Array, nothing: None) -> Array:
+    """One step; the projected input is in the gate."""
+    del nothing
+    return jnp.tanh(gates[0](hidden))

@@ -1,12 +1,14 @@
 """The gated recurrent unit."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.cell_scan import cell_scan
 from memory_models.layers import Linear
+from memory_models.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
 class GatedRecurrentUnit(MemoryModel):
@@ -73,18 +75,6 @@ class GatedRecurrentUnit(MemoryModel):
         weight = self.recurrent[0].weight
         return jnp.zeros(weight.shape[0], weight.dtype)
 
-    def cell(
-        self, hidden: Float[Array, " hidden"], projected: list[Array]
-    ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        """One step from the projected input of each gate; outputs the new state."""
-        input_r, input_z, input_n = projected
-        hidden_r, hidden_z, hidden_n = (gate(hidden) for gate in self.recurrent)
-        reset = jax.nn.sigmoid(input_r + hidden_r)
-        update = jax.nn.sigmoid(input_z + hidden_z)
-        candidate = jnp.tanh(input_n + reset * hidden_n)
-        hidden = (1 - update) * candidate + update * hidden
-        return hidden, hidden
-
     def __call__(
         self,
         state: Float[Array, " hidden"],
@@ -92,8 +82,17 @@ class GatedRecurrentUnit(MemoryModel):
         starts: Bool[Array, " time"],
     ) -> tuple[Float[Array, " hidden"], Float[Array, "time outputs"]]:
         """Project all inputs at once, then scan the cell."""
-        projected = jnp.split(self.project(inputs), 3, axis=-1)
-        return cell_scan(self.cell, state, self.initial_state(), projected, starts)
+        reset, update, candidate = jnp.split(self.project(inputs), 3, axis=-1)
+        outputs = recurrent_scan(
+            _cell,
+            self.recurrent,
+            state,
+            self.initial_state(),
+            (reset, update, None),
+            candidate,
+            starts,
+        )
+        return outputs[-1], outputs
 
     def step(
         self,
@@ -103,7 +102,10 @@ class GatedRecurrentUnit(MemoryModel):
     ) -> tuple[Float[Array, " hidden"], Float[Array, " outputs"]]:
         """The cell alone, without a loop around it."""
         hidden = select_state(start, self.initial_state(), state)
-        return self.cell(hidden, jnp.split(self.project(input), 3))
+        reset, update, candidate = jnp.split(self.project(input), 3)
+        gates = gates_of(self.recurrent, (reset, update, None))
+        hidden = _cell(gates, hidden, candidate)
+        return hidden, hidden
 
     @property
     def card(self) -> Card:
@@ -113,3 +115,12 @@ class GatedRecurrentUnit(MemoryModel):
             mechanism="cell scan",
             context=None,
         )
+
+
+def _cell(gates: Sequence[Gate], hidden: Array, candidate: Array) -> Array:
+    """One step; `candidate` is x W_n + b_n, the other inputs are in the gates."""
+    reset_gate, update_gate, candidate_gate = gates
+    reset = jax.nn.sigmoid(reset_gate(hidden))
+    update = jax.nn.sigmoid(update_gate(hidden))
+    candidate = jnp.tanh(candidate + reset * candidate_gate(hidden))
+    return (1 - update) * candidate + update * hidden

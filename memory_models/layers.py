@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from memory_models.affine import affine
+
 
 class Linear(eqx.Module):
     """`y = x @ W + b` on the last axis of an input of any rank.
@@ -37,8 +39,7 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Array:
         """Apply to `[..., inputs]`, giving `[..., outputs]`."""
-        y = x @ self.weight
-        return y if self.bias is None else y + jnp.broadcast_to(self.bias, y.shape)
+        return affine(x, self.weight, self.bias)
 
 
 def layer_norm(

@@ -1,13 +1,17 @@
 """Long short-term memory."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.cell_scan import cell_scan
 from memory_models.layers import Linear
+from memory_models.linear_scan import last
+from memory_models.recurrent_scan import Gate, gates_of, recurrent_scan
 
 Hidden = Float[Array, " hidden"]
 HiddenAndCell = tuple[Hidden, Hidden]
@@ -84,20 +88,6 @@ class LongShortTermMemory(MemoryModel):
         zeros = jnp.zeros(weight.shape[0], weight.dtype)
         return zeros, zeros
 
-    def cell(
-        self, state: HiddenAndCell, projected: list[Array]
-    ) -> tuple[HiddenAndCell, Hidden]:
-        """One step from the projected input of each gate; outputs the new h."""
-        hidden, cell = state
-        input_, forget, candidate, output = (
-            now + gate(hidden)
-            for now, gate in zip(projected, self.recurrent, strict=True)
-        )
-        written = jax.nn.sigmoid(input_) * jnp.tanh(candidate)
-        cell = jax.nn.sigmoid(forget) * cell + written
-        hidden = jax.nn.sigmoid(output) * jnp.tanh(cell)
-        return (hidden, cell), hidden
-
     def __call__(
         self,
         state: HiddenAndCell,
@@ -106,7 +96,10 @@ class LongShortTermMemory(MemoryModel):
     ) -> tuple[HiddenAndCell, Float[Array, "time outputs"]]:
         """Project all inputs at once, then scan the cell."""
         projected = jnp.split(self.project(inputs), 4, axis=-1)
-        return cell_scan(self.cell, state, self.initial_state(), projected, starts)
+        states = recurrent_scan(
+            _cell, self.recurrent, state, self.initial_state(), projected, None, starts
+        )
+        return last(states), states[0]
 
     def step(
         self,
@@ -115,8 +108,10 @@ class LongShortTermMemory(MemoryModel):
         start: Bool[Array, ""],
     ) -> tuple[HiddenAndCell, Float[Array, " outputs"]]:
         """The cell alone, without a loop around it."""
-        state = select_state(start, self.initial_state(), state)
-        return self.cell(state, jnp.split(self.project(input), 4))
+        entering = select_state(start, self.initial_state(), state)
+        projected = jnp.split(self.project(input), 4)
+        state = _cell(gates_of(self.recurrent, projected), entering, None)
+        return state, state[0]
 
     @property
     def card(self) -> Card:
@@ -126,3 +121,13 @@ class LongShortTermMemory(MemoryModel):
             mechanism="cell scan",
             context=None,
         )
+
+
+def _cell(gates: Sequence[Gate], state: Any, nothing: None) -> tuple[Array, Array]:
+    """One step; the projected inputs are in the gates."""
+    del nothing
+    hidden, cell = state
+    input_, forget, candidate, output = (gate(hidden) for gate in gates)
+    written = jax.nn.sigmoid(input_) * jnp.tanh(candidate)
+    cell = jax.nn.sigmoid(forget) * cell + written
+    return jax.nn.sigmoid(output) * jnp.tanh(cell), cell

@@ -4,12 +4,18 @@ Four forced CPU devices, strict dtype promotion, no silent rank promotion, warni
 errors (pyproject.toml), and every annotated shape checked at run time.
 """
 
+import atexit
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 ).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the controller's
+    _cache = tempfile.TemporaryDirectory(prefix="engram-tests-")
+    atexit.register(_cache.cleanup)
+    os.environ["XDG_CACHE_HOME"] = _cache.name
 
 import jax
 import jaxtyping

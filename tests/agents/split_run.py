@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from agents import devices, processes
-from agents.updates import compile_updates, over_seeds
+from agents import devices
+from agents.running import processes
+from agents.running.updates import compile_updates, over_seeds
 from tests.agents.test_ratio_one import make_agent
 
 

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents import devices, processes
-from agents.config import CONFIG_DIRECTORY
+from agents import devices
 from agents.convert import ConfigError
+from agents.running import processes
+from agents.running.config import CONFIG_DIRECTORY
 from tests.agents import split_run
 from tests.agents.test_ratio_one import make_agent
 

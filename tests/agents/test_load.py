@@ -8,7 +8,7 @@ from PIL import Image
 import agents
 from agents import evaluate
 from agents.load import Policy
-from agents.overrides import compose_config
+from agents.running.overrides import compose_config
 from agents.video import main, record
 from tests.agents.test_ratio_one import make_agent
 

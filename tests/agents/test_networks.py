@@ -7,7 +7,7 @@ import pytest
 
 import memory_models
 from agents.observations import flatten_leaf, observation_keys
-from agents.updates import over_seeds
+from agents.running.updates import over_seeds
 from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import OBSERVATIONS, Toy
 

@@ -15,10 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import agents
-from agents.overrides import compose_config
-from agents.plan import warning
-from agents.tensorboard import REFERENCES, TAGS, Writer
-from agents.updates import compile_updates, make_update_loop, over_seeds
+from agents.running.overrides import compose_config
+from agents.running.plan import warning
+from agents.running.tensorboard import REFERENCES, TAGS, Writer
+from agents.running.updates import compile_updates, make_update_loop, over_seeds
 from memory_models import Card as MemoryCard
 from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import Toy

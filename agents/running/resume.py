@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 import envs
 from agents.convert import ConfigError, nearest
-from agents.records import CONFIG_FILE, flat
+from agents.running.records import CONFIG_FILE, flat
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
-    *("device", "num_devices", "distributed.coordinator"),
+    *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
     *("distributed.num_processes", "distributed.process_id"),
 )
 """Settings that a resumed run may be given anew."""

@@ -17,8 +17,8 @@ from typing import Any
 import jax
 from omegaconf import OmegaConf
 
-from agents.config import Plan
 from agents.convert import ConfigError
+from agents.running.config import Plan
 
 CONFIG_FILE = "config.yaml"
 

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from agents.config import Plan
 from agents.convert import ConfigError
 from agents.normalize import split_trainable
-from agents.records import available_bytes
+from agents.running.config import Plan
+from agents.running.records import available_bytes
 
 INT32_MAX = 2**31 - 1
 """Indices, times and counters are int32."""
@@ -59,7 +59,7 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
 
     Args:
         plan: of the run.
-        mesh: the devices it uses, from `choose_devices`.
+        mesh: the devices that share it, from `choose_devices`.
 
     Raises:
         ConfigError: it does not, with the figure and what to lower.

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import envs
-from agents import processes
 from agents import registry as agents_registry
 from agents.convert import ConfigError, convert, convert_all, nearest
+from agents.running import processes
 from envs import registry as envs_registry
 from memory_models import registry as memory_registry
 
-CONFIG_DIRECTORY = Path(__file__).resolve().parent.parent / "configs"
+CONFIG_DIRECTORY = Path(__file__).resolve().parents[2] / "configs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +114,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "log_interval": int,
     "run_directory": str,
     "resume": str | None,
+    "compilation_cache": str | None,
 }
 _GROUPS: dict[str, dict[str, Any]] = {
     "evaluation": {

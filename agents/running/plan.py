@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 from jax.sharding import Mesh
 
-from agents.config import Plan
 from agents.devices import describe_devices
-from agents.sizes import Sizes, describe_sizes
+from agents.running.config import Plan
+from agents.running.sizes import Sizes, describe_sizes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
@@ -18,8 +18,8 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     """Task and what it demands, model and sizes, devices, exact steps, a warning.
 
     Args:
-        plan: of the run.
-        sizes: the memory that it needs, from `check_sizes`.
+        plan: what is about to run.
+        sizes: the memory that it needs.
         mesh: the devices it uses, from `choose_devices`.
     """
     env, agent, card = plan.env, plan.agent, plan.env.card

@@ -9,9 +9,9 @@ import pytest
 import agents
 import envs
 import memory_models
-from agents.config import CONFIG_DIRECTORY, build, build_env
 from agents.convert import ConfigError, convert
-from agents.overrides import check, compose_config, for_hydra, group_options
+from agents.running.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.overrides import check, compose_config, for_hydra, group_options
 from tests.agents.test_networks import PlaceMemory
 
 JOINED = "distributed.coordinator=a:1"
@@ -91,6 +91,7 @@ WRONG = {
     "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
     "memory.output_size=0": "memory.output_size=0 must be at least 1.",
     "memory.raw_keys=[image]": "raw_keys names 'image', but this task observes",
+    "compilation_cache=3": "compilation_cache=3 must be text.",
     "env=custom": "env.target=None must look like",
     "env=custom env.target=no_such:Thing": "cannot be imported",
     "env=custom env.target=envs:make": "is not a subclass of envs.Environment",

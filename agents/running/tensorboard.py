@@ -107,7 +107,7 @@ class Writer:
             if tag not in TAGS:
                 raise ValueError(
                     f"tag {tag!r} is not on the list of tags; add it with its meaning "
-                    "to agents/tensorboard.py and docs/metrics.md."
+                    "to agents/running/tensorboard.py and docs/metrics.md."
                 )
             if not (math.isnan(value) and tag in MAY_BE_MISSING):
                 summary.value.add(tag=tag, simple_value=value)

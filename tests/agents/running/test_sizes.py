@@ -6,13 +6,13 @@ import time
 import jax
 import pytest
 
-from agents import records, sizes
-from agents.config import build
 from agents.convert import ConfigError
-from agents.overrides import compose_config
-from agents.records import peak_bytes
+from agents.running import records, sizes
+from agents.running.config import build
+from agents.running.overrides import compose_config
+from agents.running.records import peak_bytes
+from agents.running.sizes import check_sizes, measure, show_bytes
 from agents.settings import divisors
-from agents.sizes import check_sizes, measure, show_bytes
 from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import HiddenToy
 

@@ -16,17 +16,18 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from agents import devices, evaluate, processes
-from agents.checkpoint import Checkpoint, CheckpointError, Checkpoints
-from agents.config import Plan
+from agents import devices, evaluate
 from agents.convert import ConfigError
-from agents.diagnosis import first_bad_tensor
-from agents.evaluator import Evaluator, Pace
-from agents.logs import Logs, event_sizes, purge
-from agents.records import peak_bytes, write_records
-from agents.report import Result, progress_bar
-from agents.signals import Stopped, StopRequest
-from agents.updates import FINITE, compile_updates, over_seeds
+from agents.running import processes
+from agents.running.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from agents.running.config import Plan
+from agents.running.diagnosis import first_bad_tensor
+from agents.running.evaluator import Evaluator, Pace
+from agents.running.logs import Logs, event_sizes, purge
+from agents.running.records import peak_bytes, write_records
+from agents.running.report import Result, progress_bar
+from agents.running.signals import Stopped, StopRequest
+from agents.running.updates import FINITE, compile_updates, over_seeds
 
 
 class RunError(Exception):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents.convert import ConfigError
-from agents.processes import is_first
+from agents.running.processes import is_first
 
 FOLDER = "checkpoints"
 """Where a run keeps its checkpoints; one folder each, named after the update."""

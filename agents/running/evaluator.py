@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents import evaluate
-from agents.config import Plan
-from agents.signals import StopRequest
-from agents.updates import over_seeds
+from agents.running.config import Plan
+from agents.running.signals import StopRequest
+from agents.running.updates import over_seeds
 
 
 class Pace:

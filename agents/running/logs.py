@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from agents import evaluate
-from agents.processes import is_first
-from agents.records import flat
-from agents.tensorboard import Writer, write_references
+from agents.running.processes import is_first
+from agents.running.records import flat
+from agents.running.tensorboard import Writer, write_references
 
 Sizes = dict[str, dict[str, int]]
 """Bytes of every event file, by folder and file name."""

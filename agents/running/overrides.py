@@ -19,9 +19,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import envs
-from agents.config import CONFIG_DIRECTORY
 from agents.convert import ConfigError, nearest
-from agents.resume import resumed_config, value_of
+from agents.running.config import CONFIG_DIRECTORY
+from agents.running.resume import resumed_config, value_of
 
 GROUPS = ("env", "memory", "agent", "experiment")
 OPEN_KEYS = ("env.args.", "memory.args.")

@@ -14,12 +14,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import RunError
-from agents.checkpoint import Checkpoints, leaves
 from agents.convert import ConfigError
-from agents.overrides import check
-from agents.resume import locked
 from agents.run import run
-from agents.tensorboard import TIMING
+from agents.running.checkpoint import Checkpoints, leaves
+from agents.running.overrides import check
+from agents.running.resume import locked
+from agents.running.tensorboard import TIMING
 
 WORDS = [
     *("env=custom", "env.target=tests.agents.toy:Toy", "memory=gru"),
@@ -155,7 +155,7 @@ def test_what_may_not_change_is_refused(runs, words, told):
 
 
 def agents_build(config):
-    from agents.config import build
+    from agents.running.config import build
 
     return build(config)
 
@@ -191,7 +191,7 @@ def test_files_that_cannot_be_written(runs, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "events")
 
-    monkeypatch.setattr("agents.tensorboard.RecordWriter.write", full)
+    monkeypatch.setattr("agents.running.tensorboard.RecordWriter.write", full)
     with pytest.raises(RunError) as caught:
         run(check([f"resume={directory}"])[0])
     assert "No space left on device" in str(caught.value)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from agents.convert import ConfigError
+from agents.running.checkpoint import Checkpoint, CheckpointError, Checkpoints
 
 
 class State(NamedTuple):

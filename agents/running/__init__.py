@@ -1,0 +1,1 @@
+"""Everything around an agent while it runs: configuration, loop, files, devices."""
