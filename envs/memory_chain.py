@@ -17,6 +17,10 @@ LENGTHS = (*_LOGARITHMIC, *range(30, 101, 10))
 """The 23 settings of bsuite's `memory_len`: lengths, for one bit."""
 SIZES = (*_LOGARITHMIC, 30, 40)
 """The 17 settings of bsuite's `memory_size`: numbers of bits, for length 2."""
+LONGEST = 2_000_000_000
+"""Largest length: times are int32."""
+MOST_BITS = 1_000_000
+"""Most bits: the observation space, with one number each, is made on the host."""
 
 
 class MemoryChainState(NamedTuple):
@@ -60,10 +64,11 @@ class MemoryChain(Environment):
     bits: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("length", "bits"):
-            if (value := getattr(self, name)) < 1:
+        for name, most in (("length", LONGEST), ("bits", MOST_BITS)):
+            if not 1 <= (value := getattr(self, name)) <= most:
                 raise ValueError(
-                    f"MemoryChain needs {name} of at least 1, not {value}."
+                    f"MemoryChain needs {name} of at least 1 and at most {most:,}, "
+                    f"not {value}."
                 )
 
     def reset(self, key: PRNGKeyArray) -> tuple[Float[Array, " n"], MemoryChainState]:

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from agents.devices import describe_devices
 from agents.running.config import Plan
-from agents.running.sizes import Sizes, show_bytes
+from agents.running.sizes import Sizes, describe_sizes
 from envs.base import Card, Return
 from memory_models import state_bytes
 
@@ -42,8 +42,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f"agent   {plan.agent_name}: {agent.num_envs} environments x "
         f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
         f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
-        f"device  {describe_devices(mesh, agent)}; "
-        f"memory needed about {show_bytes(sizes.needed)}",
+        f"device  {describe_devices(mesh, agent)}; {describe_sizes(sizes)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "

@@ -35,6 +35,7 @@ class Sizes:
         learning: the rollout cut into sequences, one minibatch, gradients, and what
             they are computed from.
         evaluation: the streams of an evaluation; there is no rollout at that time.
+        devices: accelerators that share streams, rollout and learning equally.
     """
 
     parameters: int
@@ -43,12 +44,14 @@ class Sizes:
     rollout: int
     learning: int
     evaluation: int
+    devices: int = 1
 
     @property
     def needed(self) -> int:
-        """Bytes needed at once."""
-        always = self.parameters + self.environments + self.memories
-        return always + max(self.rollout + self.learning, self.evaluation)
+        """Bytes needed at once, on each device."""
+        streams = self.environments + self.memories
+        training = (streams + self.rollout + self.learning) // self.devices
+        return self.parameters + max(training, streams + self.evaluation)
 
 
 def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
@@ -71,13 +74,14 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
         "lower it",
     )
     sizes = measure(agent, config["num_seeds"], config["evaluation"]["episodes"])
+    if mesh is not None and jax.default_backend() != "cpu":  # CPUs share their memory
+        sizes = dataclasses.replace(sizes, devices=mesh.size)
     available = available_bytes()
-    if available is not None and mesh is not None and jax.default_backend() != "cpu":
-        available *= mesh.size
     if available is not None and sizes.needed > available:
         raise ConfigError(
-            f"this run needs about {show_bytes(sizes.needed)} of memory, and "
-            f"{show_bytes(available)} are available; {_largest(sizes, plan)}."
+            f"this run needs about {show_bytes(sizes.needed)} of memory"
+            f"{_each(sizes)}, and {show_bytes(available)} are available; "
+            f"{_largest(sizes, plan)}."
         )
     _check_counts(
         {"agent.num_envs x agent.rollout_length": agent.steps_per_update},
@@ -115,7 +119,7 @@ def _largest(sizes: Sizes, plan: Plan) -> str:
         "learning": [streams, steps, memory],
         "evaluation": [episodes, memory, "what sizes the task"],
     }
-    parts = dataclasses.asdict(sizes)
+    parts = {name: getattr(sizes, name) for name in remedies}
     name = max(parts, key=lambda name: parts[name])
     lower = remedies[name]
     if config["num_seeds"] > 1:
@@ -194,6 +198,15 @@ def _bytes(tree: Any) -> int:
             leaf = jax.eval_shape(jax.random.key_data, leaf)
         total += math.prod(leaf.shape) * leaf.dtype.itemsize
     return total
+
+
+def describe_sizes(sizes: Sizes) -> str:
+    """For the plan: the figure."""
+    return f"memory needed about {show_bytes(sizes.needed)}{_each(sizes)}"
+
+
+def _each(sizes: Sizes) -> str:
+    return " on each device" if sizes.devices > 1 else ""
 
 
 def show_bytes(count: int) -> str:

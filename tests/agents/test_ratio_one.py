@@ -283,8 +283,9 @@ def test_hidden_variables_reach_the_values_and_never_the_policy():
             lambda x: x.reshape(-1, *x.shape[2:]), case.rollout.memory_states
         )
         act = jax.jit(case.agent.act)
+        keys = jax.random.split(jax.random.key(5), first[0].start.shape[0])
         results = [
-            act(case.params, entering, inputs, key=jax.random.key(5))
+            act(case.params, entering, inputs, key=keys)
             for inputs in (*first, first[0]._replace(hidden=None))
         ]
         values = [np.asarray(extras.value) for _, _, extras in results]

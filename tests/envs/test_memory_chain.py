@@ -175,5 +175,5 @@ def test_all_settings_of_bsuite():
 
 @pytest.mark.parametrize("name", ["length", "bits"])
 def test_parameters_are_checked(name):
-    with pytest.raises(ValueError, match=f"{name} of at least 1, not 0"):
+    with pytest.raises(ValueError, match=f"{name} of at least 1 and at most .*, not 0"):
         envs.make("MemoryChain-v0", **{name: 0})

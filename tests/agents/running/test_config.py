@@ -17,7 +17,7 @@ from tests.agents.test_networks import PlaceMemory
 JOINED = "distributed.coordinator=a:1"
 WRONG = {
     "env=memory_length31": "there is no env 'memory_length31'. Did you mean 'memory_",
-    "env=memory_chain env.bits=0": "needs bits of at least 1, not 0.",
+    "env=memory_chain env.bits=0": "at least 1 and at most 1,000,000, not 0.",
     "env=tmze": "there is no env 'tmze'. Did you mean 'tmaze'?",
     "memory=gru2": "there is no memory 'gru2'. Did you mean 'gru'?",
     "agent=pp": "there is no agent 'pp'. Did you mean 'ppo'?",

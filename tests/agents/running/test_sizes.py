@@ -1,5 +1,6 @@
 """A run that cannot fit is told before it starts, with the figure, and at once."""
 
+import dataclasses
 import time
 
 import jax
@@ -27,6 +28,7 @@ TOO_LARGE = {
     "agent.num_envs=1e10": ("10,000,000,000, more than the 2,147,483,647", "lower it"),
     "agent.rollout_length=3e9": ("3,000,000,000, more than", "lower it"),
     "env.length=1e10": ("at most 2,000,000,000", "length"),
+    "env=memory_chain env.bits=1e9": ("at most 1,000,000", "bits"),
     "total_steps=1e15": ("counted in gradient steps", "raise agent.num_envs"),
     "agent.rollout_length=99999989 agent.sequence_length=7": ("does not divide", "1."),
     "agent.num_envs=99999989 agent.num_minibatches=7": ("does not divide", "1."),
@@ -72,6 +74,10 @@ def test_the_estimate_is_what_the_compiler_arrives_at():
     many = measure(agent, num_seeds=1, episodes=64 * 10**6)
     assert many.evaluation == 10**6 * (estimate.environments + estimate.memories)
     assert many.needed == entering + many.evaluation
+    split = dataclasses.replace(estimate, devices=4)
+    assert (
+        split.needed - split.parameters == (estimate.needed - estimate.parameters) // 4
+    )
 
 
 def test_a_run_that_fits_is_told_its_figure():
