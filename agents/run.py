@@ -43,10 +43,12 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     select_device(str(config.get("device", "auto")))
     console = console if processes.is_first() else Console(quiet=True)
     plan = build(config)
-    use_compilation_cache(plan.config["compilation_cache"])
+    note = use_compilation_cache(plan.config["compilation_cache"])
     mesh = devices.choose_devices(plan.config["num_devices"], plan.agent)
     sizes = check_sizes(plan, mesh)
     console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)
+    if note is not None:
+        console.print(f"note    {note}", highlight=False, soft_wrap=True)
     if plan.config["resume"] is None:
         directory = processes.first_makes(lambda: make_run_directory(plan))
     else:

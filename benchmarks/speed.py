@@ -1,191 +1,231 @@
-"""How fast PPO trains, beside Stable-Baselines3 contrib: `python -m benchmarks.speed`.
+"""How fast PPO trains: `python -m benchmarks.speed`, best when nothing else runs.
 
-64 environments x 128 steps, 4 epochs x 8 minibatches, width 128, RepeatPreviousEasy,
-two threads each. Contestants take turns, one short piece of training per round; the
-table gives medians. The peer needs `pip install -c constraints.txt -e
-".[benchmarks]"`.
+RepeatPreviousEasy, 64 environments x 128 steps, 4 epochs x 8 minibatches, width 128,
+beside RecurrentPPO of sb3-contrib on the same task (one LSTM for actor and critic, the
+same counts and widths). Every sample lasts a second or two, samples of all lines take
+turns, and the machine's rate of float32 products is sampled with them. This process
+keeps to `--threads` cores, for us and for the others alike.
 """
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from agents.running.config import build
-from agents.running.overrides import compose_config
+import envs
+import memory_models
+from agents import devices
+from agents.ppo import PPO
 from agents.running.updates import compile_updates, over_seeds
 
-STEPS = 64 * 128
+NUM_ENVS, STEPS, EPOCHS, MINIBATCHES, WIDTH = 64, 128, 4, 8, 128
 UPDATES = 4
-"""Updates of ours per round."""
-FLOORS = {"lstm": 4.0, "gru": 5.0, "ffm": 8.0}
-"""Ratios to the peer that must hold."""
+"""Updates per sample of ours."""
+STARTS = ("agent.encoder_size=128", "env=repeat_previous_easy", "total_steps=1")
+PRODUCT = 2048
 
-Piece = Callable[[], float]
-"""Trains a little; returns environment steps per second."""
+Sample = Callable[[], float]
+"""Runs once and gives a rate."""
 
 
-def main() -> None:
-    """Compile, take turns, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memories", default="lstm,gru,ffm")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--settings", nargs="*", default=[], help="name=value ...")
-    parser.add_argument("--no-peer", action="store_true")
-    arguments = parser.parse_args()
-    compiled: dict[str, float] = {}
-    pieces: dict[str, Piece] = {}
-    for memory in arguments.memories.split(","):
-        pieces[memory], compiled[memory] = training(memory, arguments.settings)
-    pieces["ffm, rollouts alone"] = rollouts("ffm")
-    if not arguments.no_peer:
-        pieces["sb3-contrib RecurrentPPO, LSTM"] = peer()
-    for piece in pieces.values():
-        piece()
-    seen: dict[str, list[float]] = {name: [] for name in pieces}
-    for _ in range(arguments.rounds):
-        for name, piece in pieces.items():
-            seen[name].append(piece())
-    tell(seen, compiled, None if arguments.no_peer else list(pieces)[-1])
-    print(f"\nfloat32 matrix product, 2048^3: {matrix_rate():.0f} GFLOP/s")
-    cold, warm = starts()
-    print(
-        f"the same configuration again, compiled from cache: {warm:.1f} s ({cold:.1f})"
+def make_agent(memory: str, task: str, separate: bool) -> PPO:
+    """The agent of this page."""
+    return PPO(
+        env=envs.make(task),
+        memory=memory_models.builder(memory, output_size=WIDTH),
+        num_envs=NUM_ENVS,
+        rollout_length=STEPS,
+        num_epochs=EPOCHS,
+        num_minibatches=MINIBATCHES,
+        encoder_size=WIDTH,
+        separate_memories=separate,
     )
 
 
-def tell(
-    seen: dict[str, list[float]], compiled: dict[str, float], peer_name: str | None
-) -> None:
-    """Print a table of medians, ratios and floors."""
-    print("| | steps/s | slowest | fastest | of the peer | floor | compile, s |")
-    print("|---|---|---|---|---|---|---|")
-    base = statistics.median(seen[peer_name]) if peer_name else float("nan")
-    for name, rates in seen.items():
-        middle = statistics.median(rates)
-        ratio = f"{middle / base:.1f}" if name in compiled else ""
-        floor = f"{FLOORS[name]:.0f}" if name in FLOORS else ""
-        seconds = f"{compiled[name]:.1f}" if name in compiled else ""
-        print(
-            f"| {name} | {middle:,.0f} | {min(rates):,.0f} | {max(rates):,.0f} "
-            f"| {ratio} | {floor} | {seconds} |"
-        )
+def training(agent: PPO, num_devices: int) -> Sample:
+    """Steps per second of whole updates, as `train.py` compiles them."""
+    mesh = devices.choose_devices(num_devices, agent)
+    keys = jnp.stack([jax.random.key(0)])
+    state = jax.jit(over_seeds(agent.init, 1))(keys)
+    state = devices.place(state, agent, mesh)
+    update, _ = compile_updates(agent, 1, UPDATES, state, mesh)
+    standing = {"state": state}
 
-
-def plan_of(memory: str, settings: list[str]) -> Any:
-    """The run that is timed."""
-    words = ["env=repeat_previous_easy", f"memory={memory}", "memory.output_size=128"]
-    return build(compose_config([*words, "agent.encoder_size=128", *settings]))
-
-
-def training(memory: str, settings: list[str]) -> tuple[Piece, float]:
-    """Our training, and the seconds it took to compile."""
-    agent = plan_of(memory, settings).agent
-    state = jax.jit(over_seeds(agent.init, 1))(jnp.stack([jax.random.key(0)]))
-    update, seconds = compile_updates(agent, 1, UPDATES, state)
-    held = [state]
-
-    def piece() -> float:
+    def sample() -> float:
         began = time.perf_counter()
-        held[0], metrics = update(held[0], jnp.asarray(UPDATES, jnp.int32))
+        standing["state"], metrics = update(
+            standing["state"], jnp.asarray(UPDATES, jnp.int32)
+        )
         jax.block_until_ready(metrics)
         return UPDATES * agent.steps_per_update / (time.perf_counter() - began)
 
-    return piece, seconds
+    return sample
 
 
-def rollouts(memory: str) -> Piece:
-    """Our rollouts, without learning from them."""
-    agent = plan_of(memory, []).agent
+def rollouts(agent: PPO) -> Sample:
+    """Steps per second of acting alone."""
     state = jax.jit(agent.init)(jax.random.key(0))
-    collect = jax.jit(lambda streams, key: agent.rollout(state.params, streams, key))
-    held = [state.streams, 0]
+    collect = jax.jit(lambda s: agent.rollout(s.params, s.streams, s.key))
+    collect = collect.lower(state).compile()
+    count = 10 * UPDATES
 
-    def piece() -> float:
+    def sample() -> float:
         began = time.perf_counter()
-        for _ in range(4 * UPDATES):
-            held[1] += 1
-            held[0], rollout = collect(held[0], jax.random.key(held[1]))
-            jax.block_until_ready(rollout)
-        return 4 * UPDATES * STEPS / (time.perf_counter() - began)
+        for _ in range(count):
+            jax.block_until_ready(collect(state))
+        return count * agent.steps_per_update / (time.perf_counter() - began)
 
-    return piece
+    return sample
 
 
-def peer() -> Piece:
-    """RecurrentPPO on the POPGym package's task, one LSTM for actor and critic."""
+def recurrent_ppo(threads: int) -> Sample:
+    """Steps per second of RecurrentPPO, its environments in its own vector env."""
     try:
-        import popgym.envs.repeat_previous as popgym_task
         import torch
+        from popgym.envs.repeat_previous import RepeatPreviousEasy
         from sb3_contrib import RecurrentPPO
         from stable_baselines3.common.env_util import make_vec_env
     except ImportError as error:
         sys.exit(
-            f"error: the peer needs {error.name}; pip install -c constraints.txt -e "
-            "'.[benchmarks]', or pass --no-peer."
+            f"error: {error.name} is not installed, so there is nothing to compare "
+            'with; pip install -c constraints.txt -e ".[benchmarks]".'
         )
-    torch.set_num_threads(os.cpu_count() or 1)
-    env = make_vec_env(lambda: popgym_task.RepeatPreviousEasy(), n_envs=64)
+    torch.set_num_threads(threads)
     model = RecurrentPPO(
         "MlpLstmPolicy",
-        env,
-        n_steps=128,
-        batch_size=STEPS // 8,
-        n_epochs=4,
+        make_vec_env(RepeatPreviousEasy, n_envs=NUM_ENVS),
+        n_steps=STEPS,
+        n_epochs=EPOCHS,
+        batch_size=NUM_ENVS * STEPS // MINIBATCHES,
         policy_kwargs={
-            "net_arch": [128],
-            "lstm_hidden_size": 128,
+            "net_arch": [WIDTH],
+            "lstm_hidden_size": WIDTH,
             "shared_lstm": True,
             "enable_critic_lstm": False,
         },
         device="cpu",
     )
 
-    def piece() -> float:
+    def sample() -> float:
         began = time.perf_counter()
-        model.learn(STEPS)
-        return STEPS / (time.perf_counter() - began)
+        model.learn(NUM_ENVS * STEPS)
+        return NUM_ENVS * STEPS / (time.perf_counter() - began)
 
-    return piece
+    return sample
 
 
-def matrix_rate() -> float:
-    """Billions of float32 operations per second in a matrix product."""
-    x = jax.random.normal(jax.random.key(0), (2048, 2048))
-    multiply = jax.jit(lambda x: x @ x)
-    multiply(x).block_until_ready()
-    seconds = []
-    for _ in range(5):
+def products() -> Sample:
+    """Floating-point operations per second of float32 matrix products."""
+    matrix = jnp.ones((PRODUCT, PRODUCT))
+    multiply = jax.jit(jnp.matmul)
+
+    def sample() -> float:
         began = time.perf_counter()
-        multiply(x).block_until_ready()
-        seconds.append(time.perf_counter() - began)
-    return 2 * 2048**3 / statistics.median(seconds) / 1e9
+        multiply(matrix, matrix).block_until_ready()
+        return 2 * PRODUCT**3 / (time.perf_counter() - began)
+
+    return sample
 
 
-def starts() -> tuple[float, float]:
-    """Compile seconds of a fresh process, without and with a cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = [f"run_directory={folder}/runs", "total_steps=8000"]
-        words += ["evaluation.episodes=8", f"compilation_cache={folder}/cache"]
-        seconds = []
-        for _ in range(2):
-            command = [sys.executable, "train.py", *words]
-            root = Path(__file__).parent.parent
-            done = subprocess.run(
-                command, cwd=root, capture_output=True, text=True, check=True
-            )
-            line = next(x for x in done.stdout.splitlines() if x.startswith("compile"))
-            seconds.append(float(line.split()[1]))
-    return seconds[0], seconds[1]
+def starts(memories: list[str]) -> dict[str, tuple[float, float]]:
+    """Seconds that `train.py` says compiling took: first start, and second start."""
+    seconds = {}
+    for memory in memories:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [f"memory={memory}", f"run_directory={folder}/runs", *STARTS]
+            words.append(f"compilation_cache={folder}/cache")
+            told = []
+            for _ in range(2):
+                process = subprocess.run(
+                    [sys.executable, "train.py", *words],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                (found,) = re.findall(r"^compile ([\d.]+) s", process.stdout, re.M)
+                told.append(float(found))
+            seconds[memory] = (told[0], told[1])
+    return seconds
+
+
+def measure(lines: dict[str, Sample], rounds: int) -> dict[str, list[float]]:
+    """`rounds` samples of every line, taken in turn, after one to warm up."""
+    measured: dict[str, list[float]] = {name: [] for name in lines}
+    for number in range(rounds + 1):
+        for name, sample in lines.items():
+            rate = sample()
+            if number:
+                measured[name].append(rate)
+    return measured
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memories", default="lstm,gru,ffm")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--task", default="RepeatPreviousEasy-v0")
+    parser.add_argument("--separate-memories", action="store_true")
+    parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--without-starts", action="store_true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print tables."""
+    asked = arguments()
+    cores = set(sorted(os.sched_getaffinity(0))[: asked.threads])
+    os.sched_setaffinity(0, cores)
+    if len(cores) < asked.threads:
+        sys.exit(f"error: --threads {asked.threads}, but there are {len(cores)} cores.")
+    config: Any = jax.config
+    config.update("jax_num_cpu_devices", asked.threads)
+    memories = asked.memories.split(",")
+
+    lines: dict[str, Sample] = {}
+    for memory in memories:
+        agent = make_agent(memory, asked.task, asked.separate_memories)
+        for count in (1, asked.threads):
+            name = f"{memory}, {count} device{'s' if count > 1 else ''}"
+            lines[name] = training(agent, count)
+        if memory == "ffm":
+            lines["ffm, rollouts alone"] = rollouts(agent)
+    peer = "sb3-contrib RecurrentPPO, LSTM"
+    if not asked.without_peer:
+        lines[peer] = recurrent_ppo(asked.threads)
+    product = f"{PRODUCT}^3 product, GFLOP/s"
+    lines[product] = products()
+
+    measured = measure(lines, asked.rounds)
+    median = {name: statistics.median(rates) for name, rates in measured.items()}
+    base = median.get(peer)
+    print(
+        f"{asked.task}, {asked.threads} threads, JAX {jax.__version__}, median of "
+        f"{asked.rounds}\n"
+    )
+    print("| PPO | k steps/s | slowest | fastest | of RecurrentPPO |")
+    print("|---|---|---|---|---|")
+    for name, rates in measured.items():
+        unit = 1e9 if name == product else 1e3
+        low, middle, high = (x / unit for x in (min(rates), median[name], max(rates)))
+        compared = name != product and base is not None
+        ratio = f"{median[name] / base:.2g}" if compared and base else ""
+        print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} |")
+    if not asked.without_starts:
+        print("\n| `train.py` | compile, s | compile at the second start, s |")
+        print("|---|---|---|")
+        for memory, (first, second) in starts(memories).items():
+            print(f"| {memory} | {first:.1f} | {second:.1f} |")
 
 
 if __name__ == "__main__":

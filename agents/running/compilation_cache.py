@@ -1,60 +1,106 @@
-"""Compiled programs kept between runs, so that a second start need not compile."""
+"""Compiled programs kept on disk, so that the next start need not compile them.
+
+JAX does the keeping (its persistent compilation cache), keyed by the whole program, the
+compiler's version and its options: a program found there is the one that would have
+been compiled. This module only says where.
+"""
 
 import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
-from agents.convert import ConfigError
+AUTO = "auto"
+"""The setting that chooses the user's cache directory."""
 
-_SHORTEST = 0.3
-"""Seconds of compiling below which a program is not kept."""
+MINIMUM_SECONDS = 0.2
+"""Programs that compile faster are not worth a file."""
+
+MAXIMUM_BYTES = 2 * 10**9
+"""Beyond this the programs that were used least recently are removed."""
 
 
-def use_compilation_cache(setting: str | None) -> None:
-    """Make JAX keep what it compiles.
+def use_compilation_cache(setting: str | None) -> str | None:
+    """Let JAX keep compiled programs from now on.
+
+    Whatever is already set in JAX (`JAX_COMPILATION_CACHE_DIR`,
+    `JAX_ENABLE_COMPILATION_CACHE`) is left as it is.
 
     Args:
-        setting: a folder; 'auto' for one in the user's cache folder
-            (`$XDG_CACHE_HOME/engram` or `~/.cache/engram`); None for nothing. A folder
-            that JAX was already told of (`JAX_COMPILATION_CACHE_DIR`) is left alone.
+        setting: a directory, 'auto' for the user's cache directory, None for no cache.
 
-    Raises:
-        ConfigError: a folder that was asked for cannot be written.
+    Returns:
+        One sentence if the directory cannot be used, in which case nothing is kept.
     """
-    if jax.config.values["jax_compilation_cache_dir"] or setting is None:
-        return
-    folder = _own_folder() if setting == "auto" else Path(setting)
+    config: Any = jax.config
+    if setting is None or not config.jax_enable_compilation_cache:
+        return None
+    current = config.jax_compilation_cache_dir
+    if current is not None and current != _ours.get("directory"):
+        return None
+    base = user_directory() if setting == AUTO else Path(setting).expanduser()
+    directory = base / machine()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        if setting == "auto":  # nobody asked for it, and all works without
-            return
-        raise ConfigError(
-            f"compilation_cache={setting} cannot be written; name another folder, or "
-            "null for none."
+        # Of this user alone: whoever can write here can make us run anything.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = directory / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        remove_oldest(directory, MAXIMUM_BYTES)
+    except OSError as error:
+        return (
+            f"compiled programs are not kept: compilation_cache={setting} cannot be "
+            f"written ({error.strerror}: {error.filename})"
         )
-    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
+    if current != str(directory):
+        _ours["directory"] = str(directory)
+        config.update("jax_compilation_cache_dir", str(directory))
+        config.update("jax_persistent_cache_min_compile_time_secs", MINIMUM_SECONDS)
+    return None
 
 
-def _own_folder() -> Path:
-    """A folder per kind of processor: homes are shared, machine code is not."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256(_processor().encode()).hexdigest()[:8]
-    return Path(base) / "engram" / f"jax-{jax.__version__}-{digest}"
+_ours: dict[str, str] = {}
 
 
-def _processor() -> str:
-    """What this machine's processor can do."""
+def user_directory() -> Path:
+    """`$XDG_CACHE_HOME/engram`, which defaults to `~/.cache/engram`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "engram"
+
+
+def machine() -> str:
+    """A name for this kind of processor.
+
+    A program compiled for one CPU may use instructions that another lacks, and home
+    directories are shared between machines.
+    """
+    description = [platform.machine(), platform.processor()]
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    told = {line for line in lines if line.startswith(("model name", "flags"))}
-    return "\n".join([platform.machine(), platform.processor(), *sorted(told)])
+        description += sorted(
+            {line for line in lines if line.startswith(("model name", "flags"))}
+        )
+    except OSError:  # not Linux
+        pass
+    return hashlib.sha256("\n".join(description).encode()).hexdigest()[:12]
+
+
+def remove_oldest(directory: Path, limit: int) -> None:
+    """Remove the least recently used files until at most `limit` bytes remain."""
+    files = []
+    for path in directory.iterdir():
+        try:
+            files.append((path, path.stat()))
+        except FileNotFoundError:  # another process removed it
+            continue
+    excess = sum(status.st_size for _, status in files) - limit
+    for path, status in sorted(
+        files, key=lambda file: max(file[1].st_atime, file[1].st_mtime)
+    ):
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess -= status.st_size

@@ -97,6 +97,8 @@ def _check_limits(settings: Mapping[str, Any]) -> None:
         raise ConfigError(f"the last seed, {last}, must be below 2**32.")
     if settings["run_directory"] in ("", "???"):
         raise ConfigError("run_directory is empty; name a folder, such as runs.")
+    if settings["compilation_cache"] == "":
+        raise ConfigError("compilation_cache is empty; use auto, a folder, or null.")
     exploration = settings["evaluation"]["exploration"]
     if exploration not in (None, 0.0):
         raise ConfigError(

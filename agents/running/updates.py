@@ -5,6 +5,7 @@ the update is computed and then not taken. As updates are pure functions of the 
 it stays there for good, and the other seeds go on.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +71,7 @@ def make_update_loop(agent: Any, capacity: int) -> Callable[..., Any]:
     which updates were taken.
     """
 
+    @functools.partial(jax.jit, inline=True)  # traced once for its two uses below
     def update(state: Any) -> tuple[Any, dict[str, Array]]:
         new_state, metrics = agent.update(state)
         finite = is_finite(new_state, metrics)

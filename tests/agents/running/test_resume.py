@@ -1,11 +1,13 @@
 """A run that was stopped and resumed equals one that never stopped, bit for bit."""
 
+import atexit
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import jax
@@ -31,9 +33,19 @@ WORDS = [
 ]
 
 
+_CACHE = tempfile.TemporaryDirectory(prefix="engram-resume-")
+atexit.register(_CACHE.cleanup)
+
+
 def start(*words):
     command = [sys.executable, "-u", "train.py", *words]
-    environment = {**os.environ, "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": ".",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "XDG_CACHE_HOME": _CACHE.name,
+    }
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=environment,
