@@ -154,12 +154,8 @@ def collect(
     """
     truncates = env.env.card.truncates
 
-    def one_step(streams: Streams, key: PRNGKeyArray) -> tuple[Streams, Any]:
-        act_key, env_key = jax.random.split(key)
-        # As in the vectoriser, randomness belongs to the environment's own number.
-        act_keys = jax.vmap(jax.random.fold_in, (None, 0))(
-            act_key, streams.env_state.index
-        )
+    def one_step(streams: Streams, keys: tuple[Keys, Array]) -> tuple[Streams, Any]:
+        act_keys, env_key = keys
         action, memory_state, extras = act(
             streams.memory_state, streams.inputs, act_keys
         )
@@ -190,15 +186,22 @@ def collect(
         return streams, (transition, _episodes(step))
 
     def one_sequence(
-        streams: Streams, keys: Key[Array, " time"]
+        streams: Streams, keys: tuple[Key[Array, "time batch"], Key[Array, " time"]]
     ) -> tuple[Streams, Any]:
         entering = streams.memory_state
         streams, (transitions, episodes) = jax.lax.scan(one_step, streams, keys)
         return streams, (transitions, episodes, entering)
 
-    keys = jax.random.split(key, (num_sequences, sequence_length))
+    # The keys of all steps at once: in the loop they cost a tenth of a rollout.
+    split = jax.vmap(jax.vmap(jax.random.split))
+    keys = split(jax.random.split(key, (num_sequences, sequence_length)))
+    # As in the vectoriser, randomness belongs to the environment's own number.
+    act_keys = jax.vmap(jax.random.fold_in, (None, 0))
+    act_keys = jax.vmap(jax.vmap(act_keys, (0, None)), (0, None))(
+        keys[..., 0], streams.env_state.index
+    )
     streams, (transitions, episodes, memory_states) = jax.lax.scan(
-        one_sequence, streams, keys
+        one_sequence, streams, (act_keys, keys[..., 1])
     )
     transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
     statistics = jax.tree.map(lambda x: x.sum(), episodes)

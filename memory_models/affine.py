@@ -80,7 +80,10 @@ def _cotangents(g, x, weight, *bias):
     rows = _flat(g)
     of_weight = None
     if ad.is_undefined_primal(weight):
-        of_weight = transposed(_flat(x)) @ rows
+        x = _flat(x)
+        # A few outputs (heads): transpose them rather than many inputs.
+        few = 8 * rows.shape[1] <= x.shape[1]
+        of_weight = (transposed(rows) @ x).T if few else transposed(x) @ rows
     of_bias = (rows.sum(0) if ad.is_undefined_primal(b) else None for b in bias)
     return [None, of_weight, *of_bias]
 

@@ -55,16 +55,22 @@ def test_derivatives_where_weights_are_mapped(mapped, x64):
         np.testing.assert_allclose(rows[i], alone, atol=1e-12)
 
 
-def test_gradients_of_a_mapped_weight_need_one_product_over_all_rows():
-    """What the operation is for: no sum over two axes, no batch of small products."""
-    x, weight = jnp.ones((7, 4, 3)), jnp.ones((3, 2))
+@pytest.mark.parametrize(
+    ("inputs", "product"), [(3, [(3, 28), (28, 2)]), (16, [(2, 28), (28, 16)])]
+)
+def test_gradients_of_a_mapped_weight_need_one_product_over_all_rows(inputs, product):
+    """What the operation is for: no sum over two axes, no batch of small products, and
+    only the smaller operand is transposed where outputs are few."""
+    x, weight = draw((7, 4, inputs), (inputs, 2))
 
     def loss(weight):
-        return jax.vmap(affine, (1, None), 1)(x, weight).sum()
+        return jnp.sin(jax.vmap(affine, (1, None), 1)(x, weight)).sum()
 
     products = [
         equation
         for equation in jax.make_jaxpr(jax.grad(loss))(weight).jaxpr.eqns
         if equation.primitive.name == "dot_general"
     ]
-    assert [[v.aval.shape for v in e.invars] for e in products] == [[(3, 28), (28, 2)]]
+    assert [[v.aval.shape for v in e.invars] for e in products] == [product]
+    expected = jax.grad(lambda w: jnp.sin(x @ w).sum())(weight)
+    np.testing.assert_allclose(jax.grad(loss)(weight), expected, rtol=1e-5)
