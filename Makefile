@@ -15,7 +15,7 @@ types:
 	pyright --pythonpath "$$(command -v python)"
 
 test:
-	python -m pytest -n 2
+	python -m pytest -n 2 --dist loadfile
 
 # Full products and learning runs; see docs/tests.md.
 slow:

@@ -71,17 +71,29 @@ def training(agent: PPO, num_devices: int) -> Sample:
     return sample
 
 
-def rollouts(agent: PPO) -> Sample:
-    """Steps per second of acting alone."""
-    state = jax.jit(agent.init)(jax.random.key(0))
-    collect = jax.jit(lambda s: agent.rollout(s.params, s.streams, s.key))
-    collect = collect.lower(state).compile()
+def rollouts(agent: PPO, num_devices: int) -> Sample:
+    """Steps per second of acting alone; everything collected is summed up."""
+    mesh = devices.choose_devices(num_devices, agent)
+    share = devices.share_of(agent, mesh)
+
+    def collect(state: Any) -> tuple[Any, jax.Array]:
+        key = jax.random.fold_in(state.key, state.updates)
+        streams, rollout = share.rollout(state.params, state.streams, key)
+        sums = [x.astype(jnp.float32).sum() for x in jax.tree.leaves(rollout)]
+        return state._replace(streams=streams, updates=state.updates + 1), sum(sums)
+
+    keys = jnp.stack([jax.random.key(0)])
+    state = devices.place(jax.jit(over_seeds(agent.init, 1))(keys), agent, mesh)
+    function = devices.split(over_seeds(collect, 1), agent, state, mesh)
+    function = jax.jit(function, donate_argnums=0).lower(state).compile()
+    standing = {"state": state}
     count = 10 * UPDATES
 
     def sample() -> float:
         began = time.perf_counter()
         for _ in range(count):
-            jax.block_until_ready(collect(state))
+            standing["state"], total = function(standing["state"])
+            jax.block_until_ready(total)
         return count * agent.steps_per_update / (time.perf_counter() - began)
 
     return sample
@@ -198,8 +210,8 @@ def main() -> None:
         for count in (1, asked.threads):
             name = f"{memory}, {count} device{'s' if count > 1 else ''}"
             lines[name] = training(agent, count)
-        if memory == "ffm":
-            lines["ffm, rollouts alone"] = rollouts(agent)
+            if memory == "ffm":
+                lines[f"{name}, rollouts alone"] = rollouts(agent, count)
     peer = "sb3-contrib RecurrentPPO, LSTM"
     if not asked.without_peer:
         lines[peer] = recurrent_ppo(asked.threads)
