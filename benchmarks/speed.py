@@ -80,7 +80,8 @@ def rollouts(agent: PPO, num_devices: int) -> Sample:
         key = jax.random.fold_in(state.key, state.updates)
         streams, rollout = share.rollout(state.params, state.streams, key)
         sums = [x.astype(jnp.float32).sum() for x in jax.tree.leaves(rollout)]
-        return state._replace(streams=streams, updates=state.updates + 1), sum(sums)
+        total = jnp.stack(sums).sum()
+        return state._replace(streams=streams, updates=state.updates + 1), total
 
     keys = jnp.stack([jax.random.key(0)])
     state = devices.place(jax.jit(over_seeds(agent.init, 1))(keys), agent, mesh)
