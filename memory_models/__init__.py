@@ -7,28 +7,29 @@
 `check_memory` proves that a model keeps the contract of docs/memory_models.md.
 """
 
-from memory_models import _siblings
-from memory_models.affine import affine
+from memory_models import (
+    _siblings,
+    attention,
+    controls,
+    episodic,
+    linear,
+    recurrences,
+)
 from memory_models.base import (
     Card,
     MemoryModel,
+    Sizing,
     State,
     parameter_count,
     select_state,
     state_bytes,
 )
-from memory_models.cell_scan import cell_scan
-from memory_models.checker import CheckError, check_memory
-from memory_models.elman import ElmanNetwork
-from memory_models.ffm import FastAndForgetfulMemory
-from memory_models.frame_stack import FrameStack
-from memory_models.gru import GatedRecurrentUnit
-from memory_models.layers import Linear, layer_norm
-from memory_models.linear_scan import diagonal_scan
-from memory_models.lru import LinearRecurrentUnit
-from memory_models.lstm import LongShortTermMemory
-from memory_models.none import NoMemory
-from memory_models.recurrent_scan import gates_of, recurrent_scan
+from memory_models.checking.checker import CheckError, check_memory
+from memory_models.mechanisms.affine import affine
+from memory_models.mechanisms.cell_scan import cell_scan
+from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.linear_scan import diagonal_scan
+from memory_models.mechanisms.recurrent_scan import gates_of, recurrent_scan
 from memory_models.registry import (
     Builder,
     Columns,
@@ -42,34 +43,21 @@ from memory_models.registry import (
     options_of,
     register,
 )
-from memory_models.s5 import SimplifiedStateSpace
 
 _siblings.check("agents", "envs")
 
-register("none", NoMemory)
-register("frame_stack", FrameStack)
-register("elman", ElmanNetwork)
-register("gru", GatedRecurrentUnit)
-register("lstm", LongShortTermMemory)
-register("ffm", FastAndForgetfulMemory)
-register("lru", LinearRecurrentUnit)
-register("s5", SimplifiedStateSpace)
+for _family in (controls, recurrences, linear, attention, episodic):
+    for _name, _model in _family.MODELS.items():
+        register(_name, _model)
 
 __all__ = [
     "Builder",
     "Card",
     "CheckError",
     "Columns",
-    "ElmanNetwork",
-    "FastAndForgetfulMemory",
-    "FrameStack",
-    "GatedRecurrentUnit",
     "Linear",
-    "LinearRecurrentUnit",
-    "LongShortTermMemory",
     "MemoryModel",
-    "NoMemory",
-    "SimplifiedStateSpace",
+    "Sizing",
     "State",
     "affine",
     "builder",

@@ -31,6 +31,8 @@ class Card:
             (0: only the current input), or None where there is no such limit.
         gradient_stops: where gradients stop inside a sequence, or 'nowhere'.
         context_option: the option that raises `context`, None where there is none.
+        summary: what the model is, in a line of the table in docs/memory_table.md.
+        use: when to choose it, in the same line.
     """
 
     paper: str
@@ -46,6 +48,27 @@ class Card:
     context: int | None
     gradient_stops: str = "nowhere"
     context_option: str | None = None
+    summary: str = ""
+    use: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizing:
+    """Which options set a model's size, for `memory.match`.
+
+    A unit is what the option must be a multiple of: a number, or another option's name.
+
+    Attributes:
+        state: the option that sets the floats of the state; None where none does.
+        parameters: the option that sets the number of parameters.
+        state_unit: of the option `state`.
+        parameters_unit: of the option `parameters`.
+    """
+
+    state: str | None = "output_size"
+    parameters: str | None = "output_size"
+    state_unit: int | str = 1
+    parameters_unit: int | str = 1
 
 
 class MemoryModel(eqx.Module):
@@ -53,9 +76,16 @@ class MemoryModel(eqx.Module):
 
     `inspect(state, inputs, starts) -> dict` is optional (None here): attention
     weights, gates and the like for looking inside; never used in training.
+
+    Class attributes:
+        sizing: which options set its size.
+        is_block: whether the model is a residual block itself, so that a stack puts
+            no norm and no skip connection around it.
     """
 
     inspect: ClassVar[Any] = None
+    sizing: ClassVar[Sizing] = Sizing()
+    is_block: ClassVar[bool] = False
 
     @abc.abstractmethod
     def initial_state(self) -> State:

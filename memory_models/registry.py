@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import PRNGKeyArray
 
 from memory_models.base import MemoryModel
+from memory_models.matching import fitted_option
+from memory_models.stack import Stack
 
 Columns = dict[str, tuple[int, int]]
 """Which slice of the features comes from which observation key."""
@@ -30,6 +32,23 @@ class Builder(Protocol):
 
 _REGISTRY: dict[str, Callable[..., MemoryModel]] = {}
 _PROVIDED = ("input_size", "key", "columns")
+
+
+def _every_memory(
+    *, num_layers: int = 1, glu: bool = False, match: str | None = None
+) -> None:
+    """The options that every memory has, by `builder_of`.
+
+    Args:
+        num_layers: how many of the model, in residual blocks (`stack.Stack`); a model
+            that is a stack itself has this option of its own.
+        glu: whether a gated feed-forward layer follows each of them.
+        match: 'state' or 'parameters': size the model to a budget (`matching`).
+    """
+
+
+COMMON = inspect.signature(_every_memory).parameters
+"""The options that `builder_of` adds to a model's own."""
 
 
 def register(name: str, target: Callable[..., MemoryModel]) -> None:
@@ -101,13 +120,17 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 
 
 def options_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options of a model: its parameters beyond sizes, key and columns."""
+    """The options of a model: its parameters beyond sizes, key and columns.
+
+    Those that every memory has (`COMMON`) come last.
+    """
     signature = inspect.signature(target).parameters
-    return {
+    own = {
         option: parameter
         for option, parameter in signature.items()
         if option not in (*_PROVIDED, "output_size")
     }
+    return {**own, **{k: v for k, v in COMMON.items() if k not in own}}
 
 
 def builder(name: str, *, output_size: int, **given: Any) -> Builder:
@@ -123,24 +146,77 @@ def builder(name: str, *, output_size: int, **given: Any) -> Builder:
 def builder_of(
     target: Callable[..., MemoryModel], name: str, *, output_size: int, **given: Any
 ) -> Builder:
-    """A builder of any class with the signature that `register` asks for."""
+    """A builder of any class with the signature that `register` asks for.
+
+    Args:
+        target: the class or function.
+        name: of the model, for messages.
+        output_size: width of the output.
+        given: options of the model, and those that every memory has (`COMMON`).
+
+    Raises:
+        ValueError: no such option, or one that cannot be combined with the others.
+    """
     signature = inspect.signature(target).parameters
-    known = [option for option in signature if option not in _PROVIDED]
+    known = list(options_of(target))
     for option in given:
         if option not in known:
-            hint = _nearest(option, known)
+            hint = _nearest(option, ["output_size", *known])
             raise ValueError(f"memory {name!r} has no option {option!r}.{hint}")
+    common = {
+        option: given.pop(option, parameter.default)
+        for option, parameter in COMMON.items()
+        if option not in signature
+    }
+    layers, glu = common.get("num_layers", 1), common.get("glu", False)
+    if layers < 1:
+        raise ValueError(
+            f"memory {name!r} got num_layers={layers}; it must be 1 or more."
+        )
+    stacked = layers > 1 or glu
+    if stacked and "columns" in signature:
+        raise ValueError(
+            f"memory {name!r} reads observation keys by name, which only the first "
+            "layer of a stack sees; use num_layers=1 and glu=false."
+        )
     wants_columns = "columns" in signature
+
+    def build_sized(input_size, key, columns, given) -> MemoryModel:
+        if stacked:
+            size = given["output_size"]
+            rest = {k: v for k, v in given.items() if k != "output_size"}
+
+            def layer(width: int, *, key: PRNGKeyArray) -> MemoryModel:
+                return target(input_size=width, output_size=width, key=key, **rest)
+
+            return Stack(input_size, size, [layer] * layers, glu=glu, key=key)
+        extra = {"columns": columns or {}} if wants_columns else {}
+        return target(input_size=input_size, key=key, **given, **extra)
 
     def build(
         input_size: int, *, key: PRNGKeyArray, columns: Columns | None = None
     ) -> MemoryModel:
-        extra = {"columns": columns or {}} if wants_columns else {}
-        return target(
-            input_size=input_size, output_size=output_size, key=key, **given, **extra
-        )
+        values = {"output_size": output_size, **given}
+        if common.get("match") is not None:
+
+            def sized(option: str, size: int) -> MemoryModel:
+                return build_sized(input_size, key, columns, {**values, option: size})
+
+            setting = _sizing(target, common["match"], values)
+            option, size = fitted_option(name, common["match"], sized, *setting)
+            values[option] = size
+        return build_sized(input_size, key, columns, values)
 
     return build
+
+
+def _sizing(target: Any, budget: str, given: dict[str, Any]) -> tuple[str | None, int]:
+    """The option that sets a budget, and its unit as a number."""
+    sizing = getattr(target, "sizing", MemoryModel.sizing)
+    unit = getattr(sizing, f"{budget}_unit", 1)
+    if isinstance(unit, str):
+        unit = given.get(unit, options_of(target)[unit].default)
+    return getattr(sizing, budget, None), unit
 
 
 def make(

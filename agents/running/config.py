@@ -178,9 +178,12 @@ def build_memory(
     arguments = convert_all(given, annotations, prefix)
     if output_size < 1:
         raise ConfigError(f"memory.output_size={output_size} must be at least 1.")
-    build = memory_registry.builder_of(
-        target, name, output_size=output_size, **arguments
-    )
+    try:
+        build = memory_registry.builder_of(
+            target, name, output_size=output_size, **arguments
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return build, raw_keys
 
 

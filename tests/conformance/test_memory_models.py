@@ -11,26 +11,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memory_models
-from memory_models.checker import start_patterns
-from memory_models.probe import make_probe
-from memory_models.properties import PROPERTIES
+from memory_models.checking.checker import start_patterns
+from memory_models.checking.probe import make_probe
+from memory_models.checking.properties import PROPERTIES
+from tests.conformance import small_models
 
 HALF = 7
 KEY_SEED = 3
+
+# In float64, where the tolerance is 1e-10, every model; in float32 one model per
+# mechanism, the others with `-m slow`.
+REPRESENTATIVES = ["none", "frame_stack", "gru", "ffm"]
+PRODUCT = [
+    pytest.param(
+        name,
+        double,
+        id=f"{name}-{'float64' if double else 'float32'}",
+        marks=() if double or name in REPRESENTATIVES else pytest.mark.slow,
+    )
+    for name in memory_models.names()
+    for double in (True, False)
+]
 
 
 @functools.cache
 def probe_of(name, double):
     """Built once per model and precision; call it under the matching precision."""
     assert jax.config.jax_enable_x64 == double
-    build = eqx.filter_jit(memory_models.builder(name, output_size=8))
-    model = build(5, key=jax.random.key(KEY_SEED))
+    small = small_models.OPTIONS.get(name, {})
+    build = eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
+    columns = small_models.COLUMNS.get(name)
+    model = build(5, key=jax.random.key(KEY_SEED), columns=columns)
     return make_probe(model, input_size=5, half=HALF, seed=0)
 
 
 @pytest.mark.parametrize("check", PROPERTIES)
-@pytest.mark.parametrize("name", memory_models.names())
-@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize(("name", "double"), PRODUCT)
 def test_guarantee(name, check, double):
     @settings(max_examples=6, deadline=None, derandomize=True, database=None)
     @given(
@@ -48,15 +64,23 @@ def test_guarantee(name, check, double):
 
 @pytest.mark.parametrize("name", memory_models.names())
 def test_keys_give_different_weights(name):
-    build = memory_models.builder(name, output_size=8)
-    one, same, other = (build(5, key=jax.random.key(seed)) for seed in (0, 0, 1))
+    small = small_models.OPTIONS.get(name, {})
+    build = eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
+    columns = small_models.COLUMNS.get(name)
+    one, same, other = (
+        build(5, key=jax.random.key(seed), columns=columns) for seed in (0, 0, 1)
+    )
     assert eqx.tree_equal(one, same)
     assert not eqx.tree_equal(one, other)
 
 
 @pytest.mark.parametrize("name", memory_models.names())
 def test_context_on_the_card_is_the_furthest_input_that_matters(name):
-    probe = probe_of(name, False)
+    with jax.enable_x64(True):
+        furthest_input_that_matters(probe_of(name, True), name)
+
+
+def furthest_input_that_matters(probe, name):
     context = probe.model.card.context
     starts = np.zeros(probe.time, bool)
     weights = jnp.zeros((probe.time, 8)).at[-1].set(1.0)
@@ -72,7 +96,9 @@ def test_context_on_the_card_is_the_furthest_input_that_matters(name):
 
 @pytest.mark.parametrize("name", memory_models.names())
 def test_sizes_are_known(name):
-    model = probe_of(name, False).model
-    leaves = jax.tree.leaves(model.initial_state())
-    assert memory_models.state_bytes(model) == sum(leaf.nbytes for leaf in leaves)
-    assert memory_models.parameter_count(model) > 0
+    with jax.enable_x64(True):
+        model = probe_of(name, True).model
+        leaves = jax.tree.leaves(model.initial_state())
+        assert memory_models.state_bytes(model) == sum(leaf.nbytes for leaf in leaves)
+        assert memory_models.parameter_count(model) > 0
+        assert model.card.summary and model.card.use

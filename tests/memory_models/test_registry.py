@@ -4,7 +4,8 @@ import jax
 import pytest
 
 import memory_models
-from memory_models import NoMemory, _siblings, registry
+from memory_models import _siblings, registry
+from memory_models.controls.none import NoMemory
 
 KEY = jax.random.key(0)
 
@@ -58,7 +59,7 @@ def test_a_model_that_wants_columns_gets_them():
         return NoMemory(input_size, output_size, key=key)
 
     memory_models.register("places", target)
-    assert memory_models.options("places") == {}
+    assert [*memory_models.options("places")] == [*registry.COMMON]
     memory_models.make(
         "places", input_size=4, output_size=4, key=KEY, columns={"place": (0, 2)}
     )

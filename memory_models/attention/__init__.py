@@ -1,0 +1,3 @@
+"""Attention over a window, and recurrent transformers."""
+
+MODELS = {}

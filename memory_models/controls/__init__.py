@@ -1,0 +1,6 @@
+"""Controls: what a task looks like without a memory, or with the plainest one."""
+
+from memory_models.controls.frame_stack import FrameStack
+from memory_models.controls.none import NoMemory
+
+MODELS = {"none": NoMemory, "frame_stack": FrameStack}

@@ -1,0 +1,1 @@
+"""The machinery under the models: scans, attention over caches, clocks, stores."""

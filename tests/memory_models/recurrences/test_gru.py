@@ -1,0 +1,69 @@
+"""GRU against torch.nn.GRU with the same weights: outputs and gradients."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import memory_models
+from tests.memory_models.recurrences.torch_recurrence import HIDDEN, INPUTS, compare
+
+
+def transplant(model, weights):
+    """The torch weights; torch has a second bias for r and z, which adds to the first.
+
+    torch orders gates r, z, n and multiplies from the left.
+    """
+    outer, inner = weights["bias_ih_l0"], weights["bias_hh_l0"]
+    bias = outer + inner.at[2 * HIDDEN :].set(0.0)
+    gates = jnp.split(weights["weight_hh_l0"].T, 3, axis=1)
+    return eqx.tree_at(
+        lambda m: (
+            m.project.weight,
+            m.project.bias,
+            *(gate.weight for gate in m.recurrent),
+            m.recurrent[2].bias,
+        ),
+        model,
+        (weights["weight_ih_l0"].T, bias, *gates, inner[2 * HIDDEN :]),
+    )
+
+
+def gradients_of(model, theirs):
+    gates = jnp.concatenate([gate.weight for gate in model.recurrent], axis=1)
+    return (
+        (model.project.weight, theirs["weight_ih_l0"].T),
+        (model.project.bias, theirs["bias_ih_l0"]),
+        (gates, theirs["weight_hh_l0"].T),
+        (model.recurrent[2].bias, theirs["bias_hh_l0"][2 * HIDDEN :]),
+    )
+
+
+def test_outputs_and_gradients_are_those_of_torch(x64):
+    torch.manual_seed(0)
+    reference = torch.nn.GRU(INPUTS, HIDDEN).double()
+    compare("gru", reference, transplant, gradients_of)
+
+
+def test_an_update_gate_of_one_keeps_the_state():
+    model = memory_models.make(
+        "gru", input_size=2, output_size=3, key=jax.random.key(0)
+    )
+    gate = slice(3, 6)
+    model = eqx.tree_at(
+        lambda m: m.project.bias, model, model.project.bias.at[gate].set(1e4)
+    )
+    state = jnp.array([0.3, -0.2, 0.9])
+    final, _ = model(state, jnp.ones((50, 2)), jnp.zeros(50, bool))
+    np.testing.assert_array_equal(final, state)
+
+
+def test_recurrent_weights_of_each_gate_start_orthogonal():
+    model = memory_models.make(
+        "gru", input_size=2, output_size=6, key=jax.random.key(0)
+    )
+    gates = [gate.weight for gate in model.recurrent]
+    for gate in gates:
+        np.testing.assert_allclose(gate.T @ gate, np.eye(6), atol=1e-5)
+    assert not np.allclose(gates[0], gates[1])

@@ -1,0 +1,67 @@
+"""LSTM against torch.nn.LSTM with the same weights: outputs and gradients."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from tests.memory_models.recurrences.torch_recurrence import (
+    HIDDEN,
+    INPUTS,
+    compare,
+    make,
+)
+
+
+def transplant(model, weights):
+    """The torch weights; torch orders gates i, f, g, o, and so does ours."""
+    gates = jnp.split(weights["weight_hh_l0"].T, 4, axis=1)
+    return eqx.tree_at(
+        lambda m: (
+            m.project.weight,
+            m.project.bias,
+            *(gate.weight for gate in m.recurrent),
+        ),
+        model,
+        (
+            weights["weight_ih_l0"].T,
+            weights["bias_ih_l0"] + weights["bias_hh_l0"],
+            *gates,
+        ),
+    )
+
+
+def gradients_of(model, theirs):
+    gates = jnp.concatenate([gate.weight for gate in model.recurrent], axis=1)
+    return (
+        (model.project.weight, theirs["weight_ih_l0"].T),
+        (model.project.bias, theirs["bias_ih_l0"]),
+        (gates, theirs["weight_hh_l0"].T),
+    )
+
+
+def test_outputs_and_gradients_are_those_of_torch(x64):
+    torch.manual_seed(0)
+    reference = torch.nn.LSTM(INPUTS, HIDDEN).double()
+    compare("lstm", reference, transplant, gradients_of)
+
+
+def test_weights_start_as_documented():
+    model = make("lstm")
+    gates = [gate.weight for gate in model.recurrent]
+    for gate in gates:
+        np.testing.assert_allclose(gate.T @ gate, np.eye(HIDDEN), atol=1e-5)
+    assert not np.allclose(gates[0], gates[1])
+    bias = np.zeros((4, HIDDEN))
+    bias[1] = 1.0
+    np.testing.assert_array_equal(model.project.bias, bias.ravel())
+
+
+def test_open_forget_and_closed_input_gates_keep_the_cell():
+    model = make("lstm")
+    bias = model.project.bias.at[:HIDDEN].set(-1e4).at[HIDDEN : 2 * HIDDEN].set(1e4)
+    model = eqx.tree_at(lambda m: m.project.bias, model, bias)
+    cell = jnp.linspace(-3.0, 3.0, HIDDEN)
+    state = (jnp.zeros(HIDDEN), cell)
+    (_, final), _ = model(state, jnp.ones((20, INPUTS)), jnp.zeros(20, bool))
+    np.testing.assert_array_equal(final, cell)
