@@ -19,4 +19,4 @@ test:
 
 # Full products and learning runs; see docs/tests.md.
 slow:
-	python -m pytest -m slow
+	XLA_FLAGS=--xla_backend_optimization_level=3 python -m pytest -m slow

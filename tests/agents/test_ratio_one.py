@@ -130,14 +130,20 @@ def test_every_mechanism(memory):
 
 
 CASES = {
-    "multi": {"env": MaskedToy("multi", "tuple")},
-    "masked": {"env": MaskedToy("offset", "dict")},
-    "clipped box": {"env": Toy("box", "multi")},
+    "masked multi, tuple, previous action and reward": {
+        "env": MaskedToy("multi", "tuple"),
+        "previous_action": True,
+        "previous_reward": True,
+    },
+    "masked offset, dict, one sequence per rollout": {
+        "env": MaskedToy("offset", "dict"),
+        "sequence_length": None,
+    },
+    "clipped box, multi, previous action": {
+        "env": Toy("box", "multi"),
+        "previous_action": True,
+    },
     "squashed box, pixels": {"env": Toy("box", "pixels"), "squash": "tanh"},
-    "separate memories": {"separate_memories": True, "head_size": 8},
-    "previous action and reward": {"previous_action": True, "previous_reward": True},
-    "previous box action": {"env": Toy("box", "discrete"), "previous_action": True},
-    "one sequence per rollout": {"sequence_length": None},
     "normalised": {
         "env": Toy(observations="dict"),
         "normalize_observation": True,
@@ -152,6 +158,7 @@ CASES = {
         "staggered_starts": True,
         "critic_sees_hidden": True,
         "separate_memories": True,
+        "head_size": 8,
     },
 }
 
@@ -174,7 +181,7 @@ def test_full_product(memory, case):
     assert max(gaps(second_rollout(make_agent(memory, **CASES[case])))) <= 1e-4
 
 
-@pytest.mark.parametrize("memory", ["gru", "ffm"])
+@pytest.mark.parametrize("memory", ["ffm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_double_precision(memory, x64):
     case = second_rollout(make_agent(memory, separate_memories=True))
     assert case.rollout.transitions.extras.value.dtype == jnp.float64
