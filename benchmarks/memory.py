@@ -1,0 +1,246 @@
+"""What each memory model costs: `python -m benchmarks.memory`, best when all is quiet.
+
+Width 128, every model at its defaults. Acting is `step` on 64 streams inside a scan,
+as in a rollout. Learning is the gradient of a sequence with respect to parameters and
+inputs, an episode starting in every 50th step. Compiling is that of a whole PPO update
+on RepeatPreviousEasy. Each model's samples take turns with those of `gru`, so that the
+ratio holds on a machine that changes from minute to minute.
+
+Rows are kept in `benchmarks/results/memory.json` as they are measured; models that have
+one are passed over, unless named. `--page` writes docs/models.md from these rows and
+from the models' cards.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+import memory_models
+from agents.running.updates import compile_updates, over_seeds
+from benchmarks.speed import make_agent
+from memory_models.base import MemoryModel, parameter_count, state_bytes
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "memory.json"
+PAGE = ROOT / "docs" / "models.md"
+WIDTH = 128
+COLUMNS = {
+    "place": (0, 32),
+    "cue": (32, 64),
+}
+"""For models that read observation keys by name."""
+SHAPES = {"step": (64, 64), "short": (128, 64), "long": (1024, 8)}
+"""Steps and streams of each measurement."""
+MINIMUM_SAMPLE = 0.3
+
+
+def built(name: str) -> MemoryModel:
+    """The model at its defaults, on features as wide as its outputs."""
+    build = memory_models.builder(name, output_size=WIDTH)
+    return eqx.filter_jit(build)(WIDTH, key=jax.random.key(0), columns=COLUMNS)
+
+
+def data(time_steps: int, streams: int) -> tuple[jax.Array, jax.Array]:
+    """Normal inputs `[streams, time, width]`, and starts spread over streams."""
+    inputs = jax.random.normal(jax.random.key(1), (streams, time_steps, WIDTH))
+    clock = jnp.arange(time_steps)[None] + 7 * jnp.arange(streams)[:, None]
+    return inputs, clock % 50 == 0
+
+
+def acting(model: MemoryModel) -> Callable[[], Any]:
+    """One scan of `step` over a batch, compiled."""
+    steps, streams = SHAPES["step"]
+    inputs, starts = data(steps, streams)
+
+    @eqx.filter_jit
+    def run(model, state, inputs, starts):
+        def body(state, element):
+            state, output = jax.vmap(model.step)(state, *element)
+            return state, output.sum()
+
+        return jax.lax.scan(body, state, (inputs.swapaxes(0, 1), starts.T))
+
+    state = _states(model, streams)
+    return lambda: run(model, state, inputs, starts)
+
+
+def learning(model: MemoryModel, shape: str) -> Callable[[], Any]:
+    """A gradient with respect to parameters and inputs, compiled."""
+    inputs, starts = data(*SHAPES[shape])
+    state = _states(model, inputs.shape[0])
+
+    @eqx.filter_jit
+    def run(model, state, inputs, starts):
+        def loss(differentiable):
+            model, inputs = differentiable
+            outputs = jax.vmap(model)(state, inputs, starts)[1]
+            return jnp.square(outputs).mean()
+
+        return eqx.filter_grad(loss)((model, inputs))
+
+    return lambda: run(model, state, inputs, starts)
+
+
+def _states(model: MemoryModel, streams: int) -> Any:
+    return jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (streams, *x.shape)), model.initial_state()
+    )
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Seconds per call, over at least `MINIMUM_SAMPLE` seconds."""
+    count, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < MINIMUM_SAMPLE or not count:
+        jax.block_until_ready(function())
+        count += 1
+    return elapsed / count
+
+
+def in_turn(functions: list[Callable[[], Any]], rounds: int) -> list[float]:
+    """Medians of samples that take turns, after one call each to warm up."""
+    for function in functions:
+        jax.block_until_ready(function())
+    samples = [[seconds(function) for function in functions] for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*samples, strict=True)]
+
+
+def compile_seconds(name: str) -> float | None:
+    """Of a PPO update; None for a model that needs keys this task does not have."""
+    agent = make_agent(name, "RepeatPreviousEasy-v0", False)
+    keys = jnp.stack([jax.random.key(0)])
+    try:
+        state = jax.jit(over_seeds(agent.init, 1))(keys)
+    except ValueError:
+        return None
+    return compile_updates(agent, 1, 1, state)[1]
+
+
+def row(name: str, rounds: int) -> dict[str, Any]:
+    """Everything measured of one model."""
+    model, gru = built(name), built("gru")
+    found: dict[str, Any] = {
+        "parameters": parameter_count(model),
+        "state_bytes": state_bytes(model),
+        "jax": jax.__version__,
+        "backend": jax.default_backend(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    pair = in_turn([acting(model), acting(gru)], rounds)
+    found["step_us"] = 1e6 * pair[0] / SHAPES["step"][0]
+    found["step_ratio"] = pair[0] / pair[1]
+    for shape in ("short", "long"):
+        pair = in_turn([learning(model, shape), learning(gru, shape)], rounds)
+        found[f"{shape}_ms"] = 1e3 * pair[0]
+        found[f"{shape}_ratio"] = pair[0] / pair[1]
+    found["compile_s"] = compile_seconds(name)
+    return found
+
+
+def load(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows that were measured before."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> Iterable[str]:
+    """The cost table in Markdown."""
+    yield (
+        "| memory | parameters | state, bytes | step, us | of gru | fwd+bwd [128, 64], "
+        "ms | of gru | fwd+bwd [1024, 8], ms | of gru | compile, s |"
+    )
+    yield "|" + "---|" * 10
+    for name in sorted(rows):
+        x = rows[name]
+        compiled = "" if x["compile_s"] is None else f"{x['compile_s']:.1f}"
+        yield (
+            f"| {name} | {x['parameters']:,} | {x['state_bytes']:,} | "
+            f"{x['step_us']:.0f} | {x['step_ratio']:.2g} | {x['short_ms']:.3g} | "
+            f"{x['short_ratio']:.2g} | {x['long_ms']:.3g} | {x['long_ratio']:.2g} | "
+            f"{compiled} |"
+        )
+
+
+HEAD = """# Memory models
+
+Written by `python -m benchmarks.memory --page` from the cards of the models. State is
+what one stream carries at width 128; cost is a forward and backward pass over 1,024
+steps of 8 streams, as a multiple of `gru`, on 2 CPU cores. `context` is how many steps
+back an input can matter (`all`: no limit but forgetting).
+
+"""
+
+
+def page(rows: dict[str, dict[str, Any]]) -> str:
+    """The page of all models, by family."""
+    families = (
+        ("Controls", memory_models.controls),
+        ("Recurrences", memory_models.recurrences),
+        ("State-space models and linear attention", memory_models.linear),
+        ("Attention and recurrent transformers", memory_models.attention),
+        ("Slots and episodic buffers", memory_models.episodic),
+    )
+    lines = [HEAD]
+    for title, family in families:
+        lines.append(f"## {title}\n")
+        lines.append(
+            "| `memory=` | what it is | paper | mechanism | context | state, bytes | "
+            "cost | when to use it |"
+        )
+        lines.append("|" + "---|" * 8)
+        for name in family.MODELS:
+            lines.append(card_row(name, rows.get(name)))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def card_row(name: str, measured: dict[str, Any] | None) -> str:
+    """A model's line on the page."""
+    build = memory_models.builder(name, output_size=WIDTH)
+    model = eqx.filter_eval_shape(
+        lambda key: build(WIDTH, key=key, columns=COLUMNS), jax.random.key(0)
+    )
+    card = model.card
+    context = "all" if card.context is None else f"{card.context:,}"
+    size = sum(
+        x.size * x.dtype.itemsize
+        for x in jax.tree.leaves(eqx.filter_eval_shape(lambda: model.initial_state()))
+    )
+    cost = f"{measured['long_ratio']:.2g}" if measured else ""
+    return (
+        f"| `{name}` | {card.summary} | {card.paper} | {card.mechanism} | {context} | "
+        f"{size:,} | {cost} | {card.use} |"
+    )
+
+
+def main() -> None:
+    """Measure what is asked for, row by row, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memories", help="comma-separated; these are measured anew")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="write docs/models.md only")
+    asked = parser.parse_args()
+    rows = load(asked.results)
+    if asked.page:
+        PAGE.write_text(page(rows))
+        return
+    missing = [name for name in memory_models.names() if name not in rows]
+    names = asked.memories.split(",") if asked.memories else missing
+    for name in names:
+        rows[name] = row(name, asked.rounds)
+        asked.results.parent.mkdir(exist_ok=True)
+        asked.results.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+        print(name, json.dumps(rows[name]), flush=True)
+        jax.clear_caches()
+    print("\n".join(table(rows)))
+
+
+if __name__ == "__main__":
+    main()
