@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from agents.decoder import Decoder
 from agents.distributions import PolicySpec
-from agents.encoder import Encoder
+from agents.encoder import Encoder, Static
 from agents.hidden import HiddenEncoder
 from agents.networks import ActorCritic, Head, Torso
 from agents.normalize import Statistics
@@ -50,6 +51,10 @@ def build_actor_critic(
         hidden_key = jax.random.fold_in(key, 0x7FFF_FFFF)
         hidden_width = agent.encoder_size
         hidden = HiddenEncoder(agent.env, hidden_width, key=hidden_key)
+    decoder = None
+    if agent.reconstruction_weight:
+        decoder_key = jax.random.fold_in(key, 0x7FFF_FFFE)
+        decoder = Decoder(Static(space), width, key=decoder_key)
     gaussian = policy.outputs if policy.kind == "gaussian" else 0
     dtype = jax.dtypes.canonicalize_dtype(float)
     return ActorCritic(
@@ -60,6 +65,7 @@ def build_actor_critic(
         log_std=jnp.full(gaussian, agent.initial_log_std, dtype),
         policy=policy,
         hidden_encoder=hidden,
+        decoder=decoder,
         statistics=Statistics.unseen(
             space,
             observation=agent.normalize_observation,

@@ -27,7 +27,7 @@ from memory_models import Linear
 from memory_models.registry import Columns
 
 
-class _Static:
+class Static:
     """Makes an unhashable Gymnasium space a static field, compared by equality."""
 
     def __init__(self, value: gymnasium.Space):
@@ -37,7 +37,7 @@ class _Static:
         return hash(repr(self.value))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Static) and self.value == other.value
+        return isinstance(other, Static) and self.value == other.value
 
 
 class ImageEncoder(eqx.Module):
@@ -131,7 +131,7 @@ class Encoder(eqx.Module):
             ValueError: a raw key that the observation lacks, or an unknown space.
         """
         leaves = observation_keys(space)
-        self.space, self.policy, self.raw_keys = _Static(space), policy, raw_keys
+        self.space, self.policy, self.raw_keys = Static(space), policy, raw_keys
         self.layers, self.columns, self.size = [], {}, 0
         for name, leaf in leaves.items():
             key, layer_key = jax.random.split(key)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.base import Inputs, MemoryState
+from agents.decoder import Decoder
 from agents.distributions import Distribution, PolicySpec
 from agents.encoder import Encoder
 from agents.hidden import HiddenEncoder
@@ -111,7 +112,8 @@ class ActorCritic(eqx.Module):
     `critic` is None where actor and critic share encoder and memory. The memory state
     is `{"actor": ...}`, with `"critic"` where there are two. `hidden_encoder` is None
     unless the critic sees the task's hidden variables; it then needs them, and values
-    without them are nan. `statistics` are constants here: no gradient reaches them.
+    without them are nan. `decoder` is None unless observations are reconstructed.
+    `statistics` are constants here: no gradient reaches them.
     """
 
     actor: Torso
@@ -121,6 +123,7 @@ class ActorCritic(eqx.Module):
     log_std: Float[Array, " actions"]
     policy: PolicySpec
     hidden_encoder: HiddenEncoder | None
+    decoder: Decoder | None
     statistics: Statistics
 
     def initial_state(self, batch: int) -> MemoryState:
@@ -134,13 +137,27 @@ class ActorCritic(eqx.Module):
         self, state: MemoryState, inputs: Inputs
     ) -> tuple[MemoryState, Distribution, Float[Array, " batch"]]:
         """One step: new memory state, policy and value, each `[batch, ...]`."""
-        return self._apply("step", state, inputs)
+        return self._apply("step", state, inputs)[:3]
 
     def sequence(
         self, state: MemoryState, inputs: Inputs
     ) -> tuple[MemoryState, Distribution, Float[Array, "time batch"]]:
         """A sequence: final memory state, policies and values `[time, batch, ...]`."""
-        return self._apply("sequence", state, inputs)
+        return self._apply("sequence", state, inputs)[:3]
+
+    def sequence_to_learn(
+        self, state: MemoryState, inputs: Inputs
+    ) -> tuple[Distribution, Float[Array, "time batch"], Float[Array, ""]]:
+        """Policies and values of a sequence, and the error of reconstructing it.
+
+        The error is that of what every memory gives, averaged; 0 without a decoder.
+        """
+        _, distribution, value, summaries = self._apply("sequence", state, inputs)
+        if self.decoder is None:
+            return distribution, value, jnp.zeros((), value.dtype)
+        moments = self._moments()
+        errors = [self.decoder.error(x, inputs, moments) for x in summaries]
+        return distribution, value, jnp.stack(errors).mean()
 
     def value(self, state: MemoryState, inputs: Inputs) -> Float[Array, " batch"]:
         """The value at `inputs`, given the memory of what came before."""
@@ -175,7 +192,9 @@ class ActorCritic(eqx.Module):
         distribution = self.policy.distribution(
             self.policy_head(summary), self.log_std, inputs.action_mask
         )
-        return new_state, distribution, self._value_of(value_summary, inputs)
+        summaries = [summary] if self.critic is None else [summary, value_summary]
+        value = self._value_of(value_summary, inputs)
+        return new_state, distribution, value, summaries
 
 
 def memory_norm(state: MemoryState) -> Float[Array, ""]:

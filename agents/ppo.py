@@ -84,6 +84,7 @@ class PPO(Agent):
         clip_value: bound on the change of values per rollout; None for no bound.
         entropy_coefficient: weight of the entropy bonus.
         value_coefficient: weight of the value loss.
+        reconstruction_weight: weight of reconstructing observations (`Decoder`).
         max_gradient_norm: global norm to which gradients are clipped.
         normalize_advantage: whether each minibatch's advantages are standardised.
         normalize_observation: whether float observations are standardised.
@@ -110,6 +111,7 @@ class PPO(Agent):
     clip_value: float | None = None
     entropy_coefficient: float = 0.005
     value_coefficient: float = 0.5
+    reconstruction_weight: float = 0.0
     max_gradient_norm: float = 0.5
     normalize_advantage: bool = False
     normalize_observation: bool = False
@@ -370,29 +372,29 @@ class PPO(Agent):
             The loss to minimise, and metrics.
         """
         steps = batch.transitions
-        _, distribution, value = self.network(params).sequence(
+        distribution, value, reconstruction = self.network(params).sequence_to_learn(
             jax.lax.stop_gradient(memory_state), steps.inputs
         )
-        log_ratio = (
-            distribution.log_prob(steps.extras.raw_action) - steps.extras.log_prob
-        )
+        log_prob = distribution.log_prob(steps.extras.raw_action)
+        log_ratio = log_prob - steps.extras.log_prob
         advantage = batch.advantage
         if self.normalize_advantage:
             advantage = standardized(advantage, self.axis_name)
         policy_loss = clipped_surrogate(log_ratio, advantage, self.clip_ratio)
-        value_loss = squared_error(
-            value, batch.target, steps.extras.value, self.clip_value
-        )
+        before = steps.extras.value
+        value_loss = squared_error(value, batch.target, before, self.clip_value)
         entropy = distribution.entropy().mean()
         total = (
             policy_loss
             + self.value_coefficient * value_loss
             - self.entropy_coefficient * entropy
+            + self.reconstruction_weight * reconstruction
         )
         return total, {
             "loss/total": total,
             "loss/policy": policy_loss,
             "loss/value": value_loss,
+            "loss/reconstruction": reconstruction,
             "policy/entropy": entropy,
             **ratio_metrics(log_ratio, self.clip_ratio),
         }

@@ -17,6 +17,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "gae_lambda": (0, 1),
     "entropy_coefficient": (0, math.inf),
     "value_coefficient": (0, math.inf),
+    "reconstruction_weight": (0, math.inf),
 }
 """Smallest and largest value of a setting; None is always allowed."""
 

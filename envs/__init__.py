@@ -24,6 +24,7 @@ from envs.repeat_first import RepeatFirst
 from envs.repeat_previous import RepeatPrevious
 from envs.tmaze import TMaze
 from envs.tmaze_noisy import TMazeNoisy
+from envs.tmaze_places import TMazePlaces
 from envs.vector import Step, VectorEnv, VectorState
 
 __all__ = [
@@ -50,6 +51,7 @@ check_siblings(__file__, ("agents", "memory_models"))
 register("TMaze-v0", TMaze)
 register("TMazeActive-v0", TMaze, active=True)
 register("TMazeNoisy-v0", TMazeNoisy)
+register("TMazePlaces-v0", TMazePlaces)
 register("MemoryChain-v0", MemoryChain)
 for _length in LENGTHS:
     register(f"MemoryLength{_length}-v0", MemoryChain, length=_length, bits=1)

@@ -57,6 +57,7 @@ def build(config: Mapping[str, Any]) -> Plan:
     _check_limits(settings)
     env = build_env(settings["env"])
     memory, raw_keys = build_memory(settings["memory"])
+    settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
     num_updates = -(-settings["total_steps"] // agent.steps_per_update)
     agent = dataclasses.replace(agent, total_updates=num_updates)
@@ -157,6 +158,7 @@ def build_memory(
     """The memory builder of a `memory` group, and the keys it wants raw."""
     given = dict(config)
     name = given.pop("name")
+    given.pop("reconstruction_weight", None)  # the agent's, in `build`
     raw_keys = convert(given.pop("raw_keys", ()), tuple[str, ...], "memory.raw_keys")
     output_size = convert(given.pop("output_size"), int, "memory.output_size")
     prefix = "memory"
@@ -185,6 +187,16 @@ def build_memory(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return build, raw_keys
+
+
+def reconstructing(
+    agent: Mapping[str, Any], memory: Mapping[str, Any]
+) -> dict[str, Any]:
+    """An `agent` group whose `reconstruction_weight: null` is what the memory asks."""
+    name = "reconstruction_weight"
+    asked = convert(memory.get(name, 0.0), float, f"memory.{name}")
+    left_open = name in agent and agent[name] is None
+    return {**agent, **({name: asked} if left_open else {})}
 
 
 def build_agent(

@@ -40,6 +40,7 @@ TAGS = {
     "loss/total": "the loss that was minimised",
     "loss/policy": "clipped surrogate objective, negated",
     "loss/value": "half the mean squared error of the critic",
+    "loss/reconstruction": "error of reconstructing observations; 0 where it is off",
     "loss/gradient_norm": "global L2 norm of the gradient before clipping",
     "policy/entropy": "mean entropy of the policy, in nats",
     "policy/kl": "estimate of KL(old policy, new policy), in nats",

@@ -18,6 +18,7 @@ TWO_PER_FAMILY = [
     "TMaze-v0",
     "TMazeActive-v0",
     "TMazeNoisy-v0",
+    "TMazePlaces-v0",
     "MemoryLength3-v0",
     "MemorySize10-v0",
     "RepeatFirstEasy-v0",
