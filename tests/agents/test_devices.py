@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import agents
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
@@ -238,3 +239,30 @@ def test_two_processes_from_the_command_line(tmp_path, monkeypatch):
     assert "tmaze" not in second and "return" not in second
     assert len(list(tmp_path.glob("*/*/*"))) == 1
     assert len(list(tmp_path.glob("*/*/*/seed_0/*"))) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_resume(tmp_path, monkeypatch):
+    """Stopped at a checkpoint and resumed, they end where two that went on end."""
+    monkeypatch.setenv("XLA_FLAGS", same_optimisation())
+    flags = ["env.length=5", "num_devices=2", "distributed.num_processes=2"]
+
+    def both(*words):
+        where = f"distributed.coordinator=localhost:{free_port()}"
+        run_both(
+            [sys.executable, "train.py", *words, where, f"distributed.process_id={i}"]
+            for i in range(2)
+        )
+
+    def run(folder, *words):
+        words = ["experiment=smoke", "memory=gru", "device=cpu", *flags, *words]
+        both(*words, f"run_directory={tmp_path / folder}", "memory.output_size=8")
+        (found,) = (tmp_path / folder).glob("*/*/*")
+        return found
+
+    frozen = ["agent.anneal_learning_rate=false"]
+    whole = run("whole", "total_steps=3000", *frozen)
+    parts = run("parts", "total_steps=1500", *frozen)
+    both(f"resume={parts}", "total_steps=3000", "num_devices=2", *flags[2:])
+    one, other = (agents.load(folder, seed=0).params for folder in (whole, parts))
+    jax.tree.map(np.testing.assert_array_equal, one, other)

@@ -3,11 +3,8 @@
 import re
 from pathlib import Path
 
-import equinox as eqx
-import jax
-import pytest
-
 import memory_models
+from benchmarks import memory as costs
 from memory_models import registry
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -27,9 +24,6 @@ def test_adding_a_memory_model(monkeypatch):
     assert "leaky_average" in memory_models.names()
 
 
-@pytest.mark.parametrize("name", memory_models.names())
-def test_the_table_lists_every_model(name):
-    build = memory_models.builder(name, output_size=8)
-    model = eqx.filter_eval_shape(build, 4, key=jax.random.key(0))
-    row = rf"\| `{name}` \| {model.card.mechanism} \|"
-    assert re.search(row, (DOCS / "memory_models.md").read_text())
+def test_the_page_of_all_models_is_as_their_cards_say():
+    """Otherwise: python -m benchmarks.memory --page."""
+    assert costs.PAGE.read_text() == costs.page(costs.load(costs.RESULTS))
