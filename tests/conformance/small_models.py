@@ -6,6 +6,7 @@ must end several times inside them, and not at their ends.
 
 OPTIONS = {
     # linear
+    "linear_attention": {"num_heads": 2, "head_size": 3},
     # attention
     # episodic
 }
