@@ -139,7 +139,9 @@ def decays_of(
     """Products of decays between the steps of a chunk; None where nothing decays."""
     if log_decay is None:
         return Decays(*(mask.astype(like.dtype) for mask in masks))
-    total = jnp.cumsum(log_decay, axis=1)
+    # Summed within episodes: across them, gradients would cancel but for rounding.
+    same = masks.within.astype(log_decay.dtype)
+    total = jnp.einsum("hs,ts->ht", log_decay, same[0])
     between = total[:, :, None] - total[:, None, :]
     return Decays(
         masked_exp(masks.within, between),

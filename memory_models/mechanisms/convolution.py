@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
 
-Tail = Float[Array, "past features"]
+Tail = Float[Array, "past channels"]
 """The inputs that later outputs still need, oldest first."""
 
 
@@ -23,8 +23,8 @@ class ShortConvolution(eqx.Module):
         bias: `[features]`.
     """
 
-    weight: Float[Array, "taps features"]
-    bias: Float[Array, " features"]
+    weight: Float[Array, "taps channels"]
+    bias: Float[Array, " channels"]
 
     def __init__(self, features: int, taps: int, *, key: PRNGKeyArray):
         """Draw weights uniform within `1 / sqrt(taps)`, as the authors of Mamba do."""
@@ -43,9 +43,9 @@ class ShortConvolution(eqx.Module):
     def __call__(
         self,
         tail: Tail,
-        inputs: Float[Array, "time features"],
+        inputs: Float[Array, "time channels"],
         starts: Bool[Array, " time"],
-    ) -> tuple[Tail, Float[Array, "time features"]]:
+    ) -> tuple[Tail, Float[Array, "time channels"]]:
         """Convolve a sequence; taps that reach into another episode read zero."""
         past, time = tail.shape[0], inputs.shape[0]
         tail = select_state(starts[0], self.initial_state(), tail)
@@ -63,8 +63,8 @@ class ShortConvolution(eqx.Module):
         return jnp.where(same, tape[time:], 0.0), outputs
 
     def step(
-        self, tail: Tail, input: Float[Array, " features"], start: Bool[Array, ""]
-    ) -> tuple[Tail, Float[Array, " features"]]:
+        self, tail: Tail, input: Float[Array, " channels"], start: Bool[Array, ""]
+    ) -> tuple[Tail, Float[Array, " channels"]]:
         """Convolve one input."""
         tail = select_state(start, self.initial_state(), tail)
         tape = jnp.concatenate([tail, input[None]])

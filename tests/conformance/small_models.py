@@ -7,6 +7,9 @@ must end several times inside them, and not at their ends.
 OPTIONS = {
     # linear
     "linear_attention": {"num_heads": 2, "head_size": 3},
+    "retnet": {"num_heads": 2, "head_size": 4},
+    "delta_net": {"num_heads": 2, "head_size": 3, "taps": 3},
+    "gated_delta_net": {"num_heads": 2, "head_size": 3, "taps": 3},
     # attention
     # episodic
 }
