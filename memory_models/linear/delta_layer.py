@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
 from memory_models.linear.heads import join_heads, rms_norm, split_heads, unit_norm
+from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.delta_scan import delta_scan, delta_step
+from memory_models.mechanisms.delta_scan import delta_chunk, delta_step
 from memory_models.mechanisms.layers import Linear
 
 Matrices = Float[Array, "heads keys values"]
@@ -33,12 +34,13 @@ class DeltaLayer(eqx.Module):
     learned scale, which W_o makes superfluous.
 
     Attributes:
-        project: W_q, W_k, W_v, W_b, W_a, W_g, W_s side by side.
+        project: W_q, W_k, W_v, W_g, W_b, W_a, W_s side by side.
         convolve: over q, k and v.
         mix: W_o.
         num_heads: heads, each with a matrix of its own.
         gated: whether there are W_g and W_a.
         largest_rate: what the sigmoid of beta is multiplied by.
+        chunk_size: steps that are computed at once.
     """
 
     project: Linear
@@ -47,6 +49,7 @@ class DeltaLayer(eqx.Module):
     num_heads: int = eqx.field(static=True)
     gated: bool = eqx.field(static=True)
     largest_rate: float = eqx.field(static=True)
+    chunk_size: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class DeltaLayer(eqx.Module):
         taps: int,
         gated: bool,
         largest_rate: float,
+        chunk_size: int,
         key: PRNGKeyArray,
     ):
         """Draw the weights.
@@ -70,6 +74,7 @@ class DeltaLayer(eqx.Module):
             taps: inputs that the convolution sees.
             gated: whether outputs are gated and states decay.
             largest_rate: 1, or 2 where a write may turn a read around.
+            chunk_size: steps that are computed at once.
             key: for the weights.
         """
         project_key, convolve_key, mix_key = jax.random.split(key, 3)
@@ -81,6 +86,7 @@ class DeltaLayer(eqx.Module):
         self.num_heads = num_heads
         self.gated = gated
         self.largest_rate = largest_rate
+        self.chunk_size = chunk_size
 
     def initial_state(self) -> State:
         """Nothing written, no input convolved."""
@@ -96,14 +102,32 @@ class DeltaLayer(eqx.Module):
         decay: Decay | None = None,
     ) -> tuple[State, Float[Array, "time outputs"]]:
         """Project and convolve all inputs at once, then scan in chunks."""
-        matrices, tail = state
-        mixed, gate, beta, log_decay, skip = self._project(inputs, decay)
-        tail, mixed = self.convolve(tail, mixed, starts)
-        q, k, v = self._heads(mixed)
-        matrices, outputs = delta_scan(
-            q, k, v, beta, starts, matrices, log_decay=log_decay
+        state = select_state(starts[0], self.initial_state(), state)
+        projected, skip = self._project(inputs)
+        tail = self.convolve.after(state[1], self._split(projected)[0], starts)
+
+        def body(state, arrays, starts):
+            (matrices, tail), (projected, valid) = state, arrays
+            mixed, gate, scalars = self._split(projected)
+            tail, mixed = self.convolve(tail, mixed, starts)
+            q, k, v, beta, log_decay = self._heads(mixed, scalars, decay)
+            # Steps that fill up the last chunk write nothing.
+            beta = jnp.where(valid[:, None], beta, 0.0)
+            if log_decay is not None:
+                log_decay = jnp.where(valid[:, None], log_decay, 0.0)
+            arrays = q, k, v, beta, log_decay
+            matrices, outputs = delta_chunk(matrices, arrays, starts)
+            return (matrices, tail), self._gate(outputs, gate)
+
+        (matrices, _), outputs = chunk_scan(
+            body,
+            state,
+            (projected, jnp.ones_like(starts)),
+            starts,
+            chunk_size=self.chunk_size,
+            fill=(0.0, False),
         )
-        return (matrices, tail), self._read(outputs, gate, skip)
+        return (matrices, tail), self.mix(outputs) + skip
 
     def step(
         self,
@@ -114,37 +138,35 @@ class DeltaLayer(eqx.Module):
     ) -> tuple[State, Float[Array, " outputs"]]:
         """One write and one read."""
         matrices, tail = select_state(start, self.initial_state(), state)
-        mixed, gate, beta, log_decay, skip = self._project(input, decay)
+        projected, skip = self._project(input)
+        mixed, gate, scalars = self._split(projected)
         tail, mixed = self.convolve.step(tail, mixed, start)
-        q, k, v = self._heads(mixed)
+        q, k, v, beta, log_decay = self._heads(mixed, scalars, decay)
         matrices, output = delta_step(q, k, v, beta, matrices, log_decay=log_decay)
-        return (matrices, tail), self._read(output, gate, skip)
+        return (matrices, tail), self.mix(self._gate(output, gate)) + skip
 
-    def _project(
-        self, inputs: Float[Array, "*time features"], decay: Decay | None
-    ) -> tuple:
-        """What is convolved, the gate, beta, log a, and the skip connection."""
-        inner, heads = self.mix.weight.shape[0], self.num_heads
-        gate, widths = None, [3 * inner, heads]
-        if self.gated:
-            widths = [3 * inner, heads, heads, inner]
-        cuts = [sum(widths[: i + 1]) for i in range(len(widths))]
-        mixed, beta, *rest, skip = jnp.split(self.project(inputs), cuts, axis=-1)
-        beta = self.largest_rate * jax.nn.sigmoid(beta)
-        log_decay = None
-        if self.gated and decay is not None:
-            log_decay, gate = decay(rest[0]), rest[1]
-        return mixed, gate, beta, log_decay, skip
+    def _project(self, inputs: Float[Array, "*time features"]) -> tuple[Array, Array]:
+        """What is read in chunks, and the skip connection."""
+        projected = self.project(inputs)
+        rest = projected.shape[-1] - self.mix.weight.shape[1]
+        return projected[..., :rest], projected[..., rest:]
 
-    def _heads(self, mixed: Array) -> tuple[Array, Array, Array]:
-        """q, k and v."""
+    def _split(self, projected: Array) -> list[Array]:
+        """What is convolved, the gate (maybe of width 0), what becomes beta and a."""
+        inner = self.mix.weight.shape[0]
+        cuts = [3 * inner, (4 if self.gated else 3) * inner]
+        return jnp.split(projected, cuts, axis=-1)
+
+    def _heads(self, mixed: Array, scalars: Array, decay: Decay | None) -> tuple:
+        """q, k, v, beta and log a."""
         parts = jnp.split(jax.nn.silu(mixed), 3, axis=-1)
         q, k, v = (split_heads(part, self.num_heads) for part in parts)
-        return unit_norm(q) * q.shape[-1] ** -0.5, unit_norm(k), v
+        q, k = unit_norm(q) * q.shape[-1] ** -0.5, unit_norm(k)
+        beta, rest = jnp.split(scalars, [self.num_heads], axis=-1)
+        beta = self.largest_rate * jax.nn.sigmoid(beta)
+        return q, k, v, beta, decay(rest) if decay else None
 
-    def _read(self, outputs: Array, gate: Array | None, skip: Array) -> Array:
-        """Normalised per head, gated, mixed and added."""
+    def _gate(self, outputs: Array, gate: Array) -> Array:
+        """Normalised per head and gated."""
         normal = join_heads(rms_norm(outputs))
-        if gate is not None:
-            normal = normal * jax.nn.silu(gate)
-        return self.mix(normal) + skip
+        return normal * jax.nn.silu(gate) if self.gated else normal

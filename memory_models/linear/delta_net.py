@@ -33,10 +33,11 @@ class DeltaNetwork(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
-        num_heads: int = 4,
-        head_size: int = 16,
+        num_heads: int = 2,
+        head_size: int = 24,
         taps: int = 4,
         negative_eigenvalues: bool = False,
+        chunk_size: int = 16,
     ):
         """Draw the weights.
 
@@ -48,11 +49,18 @@ class DeltaNetwork(MemoryModel):
             head_size: width of a head's queries, keys and values.
             taps: inputs that the short convolution sees.
             negative_eigenvalues: whether beta goes up to 2.
+            chunk_size: steps that are computed at once.
 
         Raises:
             ValueError: a size below 1.
         """
-        check_heads("delta_net", num_heads=num_heads, head_size=head_size, taps=taps)
+        check_heads(
+            "delta_net",
+            num_heads=num_heads,
+            head_size=head_size,
+            taps=taps,
+            chunk_size=chunk_size,
+        )
         self.layer = DeltaLayer(
             input_size,
             output_size,
@@ -61,6 +69,7 @@ class DeltaNetwork(MemoryModel):
             taps=taps,
             gated=False,
             largest_rate=2.0 if negative_eigenvalues else 1.0,
+            chunk_size=chunk_size,
             key=key,
         )
 

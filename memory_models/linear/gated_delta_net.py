@@ -41,10 +41,11 @@ class GatedDeltaNetwork(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
-        num_heads: int = 4,
-        head_size: int = 16,
+        num_heads: int = 2,
+        head_size: int = 24,
         taps: int = 4,
         negative_eigenvalues: bool = False,
+        chunk_size: int = 16,
     ):
         """Draw the weights.
 
@@ -56,12 +57,13 @@ class GatedDeltaNetwork(MemoryModel):
             head_size: width of a head's queries, keys and values.
             taps: inputs that the short convolution sees.
             negative_eigenvalues: whether beta goes up to 2 instead of 1.
+            chunk_size: steps that are computed at once.
 
         Raises:
             ValueError: a size below 1.
         """
         sizes = {"num_heads": num_heads, "head_size": head_size, "taps": taps}
-        check_heads("gated_delta_net", **sizes)
+        check_heads("gated_delta_net", **sizes, chunk_size=chunk_size)
         layer_key, rate_key, offset_key = jax.random.split(key, 3)
         self.layer = DeltaLayer(
             input_size,
@@ -69,6 +71,7 @@ class GatedDeltaNetwork(MemoryModel):
             **sizes,
             gated=True,
             largest_rate=2.0 if negative_eigenvalues else 1.0,
+            chunk_size=chunk_size,
             key=layer_key,
         )
         dtype = self.layer.mix.weight.dtype

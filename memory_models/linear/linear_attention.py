@@ -31,6 +31,7 @@ class LinearAttention(MemoryModel):
         project: W_q, W_k, W_v, W_s side by side, the last with b.
         mix: W_o.
         num_heads: heads, each with a matrix of its own.
+        chunk_size: steps that are computed at once.
     """
 
     sizing = Sizing(state="head_size", parameters="head_size")
@@ -38,6 +39,7 @@ class LinearAttention(MemoryModel):
     project: Linear
     mix: Linear
     num_heads: int = eqx.field(static=True)
+    chunk_size: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class LinearAttention(MemoryModel):
         key: PRNGKeyArray,
         num_heads: int = 2,
         head_size: int = 32,
+        chunk_size: int = 32,
     ):
         """Draw the weights.
 
@@ -56,16 +59,23 @@ class LinearAttention(MemoryModel):
             key: for the weights.
             num_heads: heads, each with a matrix of its own.
             head_size: width of a head's queries, keys and values.
+            chunk_size: steps that are computed at once.
 
         Raises:
             ValueError: a size below 1.
         """
-        check_heads("linear_attention", num_heads=num_heads, head_size=head_size)
+        check_heads(
+            "linear_attention",
+            num_heads=num_heads,
+            head_size=head_size,
+            chunk_size=chunk_size,
+        )
         project_key, mix_key = jax.random.split(key)
         inner = num_heads * head_size
         self.project = Linear(input_size, 3 * inner + output_size, key=project_key)
         self.mix = Linear(inner, output_size, key=mix_key, use_bias=False)
         self.num_heads = num_heads
+        self.chunk_size = chunk_size
 
     def initial_state(self) -> Sums:
         """Nothing written."""
@@ -80,7 +90,7 @@ class LinearAttention(MemoryModel):
     ) -> tuple[Sums, Float[Array, "time outputs"]]:
         """Project all inputs at once, then scan the sums in chunks."""
         q, k, v, skip = self._project(inputs)
-        state, sums = matrix_scan(q, k, v, starts, state)
+        state, sums = matrix_scan(q, k, v, starts, state, chunk_size=self.chunk_size)
         return state, self._read(sums, skip)
 
     def step(

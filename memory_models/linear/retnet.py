@@ -36,6 +36,7 @@ class RetentiveNetwork(MemoryModel):
         project: W_q, W_k, W_v, W_g, W_s side by side, the last with b.
         mix: W_o.
         num_heads: heads, each with a matrix of its own.
+        chunk_size: steps that are computed at once.
         exponents: e of the first and of the last head.
     """
 
@@ -44,6 +45,7 @@ class RetentiveNetwork(MemoryModel):
     project: Linear
     mix: Linear
     num_heads: int = eqx.field(static=True)
+    chunk_size: int = eqx.field(static=True)
     exponents: tuple[float, float] = eqx.field(static=True)
 
     def __init__(
@@ -56,6 +58,7 @@ class RetentiveNetwork(MemoryModel):
         head_size: int = 16,
         min_exponent: float = 1.0,
         max_exponent: float = 10.0,
+        chunk_size: int = 32,
     ):
         """Draw the weights.
 
@@ -67,11 +70,14 @@ class RetentiveNetwork(MemoryModel):
             head_size: width of a head's queries, keys and values.
             min_exponent: the first head keeps 1 - 2^-min_exponent per step.
             max_exponent: the last head keeps 1 - 2^-max_exponent per step.
+            chunk_size: steps that are computed at once.
 
         Raises:
             ValueError: a size below 1, an odd `head_size`, or exponents out of order.
         """
-        check_heads("retnet", num_heads=num_heads, head_size=head_size)
+        check_heads(
+            "retnet", num_heads=num_heads, head_size=head_size, chunk_size=chunk_size
+        )
         if head_size % 2 or not 0 < min_exponent <= max_exponent:
             raise ValueError(
                 "retnet needs an even head_size (features are rotated in pairs) and "
@@ -83,6 +89,7 @@ class RetentiveNetwork(MemoryModel):
         self.project = Linear(input_size, 4 * inner + output_size, key=project_key)
         self.mix = Linear(inner, output_size, key=mix_key, use_bias=False)
         self.num_heads = num_heads
+        self.chunk_size = chunk_size
         self.exponents = (min_exponent, max_exponent)
 
     def initial_state(self) -> State:
@@ -107,7 +114,9 @@ class RetentiveNetwork(MemoryModel):
         times = _times(now, starts)
         q, k, v, gate, skip = self._project(inputs, times)
         decay = jnp.broadcast_to(self.log_decay()[None], q.shape[:2])
-        matrices, outputs = matrix_scan(q, k, v, starts, matrices, log_decay=decay)
+        matrices, outputs = matrix_scan(
+            q, k, v, starts, matrices, log_decay=decay, chunk_size=self.chunk_size
+        )
         return (matrices, times[-1] + 1), self._read(outputs, gate, skip)
 
     def step(

@@ -34,21 +34,14 @@ class Masks(NamedTuple):
     Attributes:
         within: whether step t reads what step s wrote.
         before: whether the state before the chunk is of step t's episode.
-        at_end: whether step s is of the episode that the chunk ends in.
     """
 
     within: Bool[Array, "1 read write"]
     before: Bool[Array, "1 read"]
-    at_end: Bool[Array, "1 write"]
-
-    @property
-    def through(self) -> Bool[Array, " 1"]:
-        """Whether the episode before the chunk goes on after it."""
-        return self.before[:, -1]
 
 
-Body = Callable[[State, Any, Masks], tuple[State, Any]]
-"""`(state, arrays, masks) -> (state, outputs)`, of arrays `[heads, step, ...]`."""
+Body = Callable[[State, Any, Bool[Array, " step"]], tuple[State, Any]]
+"""`(state, arrays, starts) -> (state, outputs)`, of arrays `[step, ...]`."""
 
 
 def chunk_scan(
@@ -63,16 +56,17 @@ def chunk_scan(
     """Run `body` over chunks of time.
 
     Args:
-        body: one chunk.
+        body: one chunk. What it computes is computed again in the backward pass, so
+            whatever is cheap and local in time belongs in it.
         state: the state that the steps before left, reset if `starts[0]` holds.
-        arrays: a pytree of `[time, heads, ...]`.
+        arrays: a pytree of `[time, ...]`.
         starts: true where a step is the first of an episode.
         chunk_size: steps per chunk; a last, shorter one is filled up.
         fill: what it is filled with, per array: a step that changes no state. None
             for zeros.
 
     Returns:
-        The last state, and the outputs `[time, heads, ...]`.
+        The last state, and the outputs `[time, ...]`.
     """
     time = starts.shape[0]
     size = min(chunk_size, time)
@@ -86,10 +80,7 @@ def chunk_scan(
         return x.reshape(count, size, *x.shape[1:])
 
     def one(state, element):
-        rows, flags = element
-        rows = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
-        state, outputs = body(state, rows, masks_of(flags))
-        return state, jax.tree.map(lambda x: x.swapaxes(0, 1), outputs)
+        return body(state, *element)
 
     if fill is None:
         fill = jax.tree.map(lambda _: 0.0, arrays)
@@ -102,16 +93,17 @@ def chunk_scan(
     )
 
 
+def by_head(arrays: Any) -> Any:
+    """`[step, heads, ...]` as `[heads, step, ...]`, and back."""
+    return jax.tree.map(lambda x: x.swapaxes(0, 1), arrays)
+
+
 def masks_of(starts: Bool[Array, " step"]) -> Masks:
     """The masks of one chunk."""
     counted = jnp.cumsum(starts, dtype=jnp.int32)
     together = counted[:, None] == counted[None, :]
     causal = jnp.tril(jnp.ones(together.shape, bool))
-    return Masks(
-        (together & causal)[None],
-        (counted == 0)[None],
-        (counted == counted[-1])[None],
-    )
+    return Masks((together & causal)[None], (counted == 0)[None])
 
 
 class Decays(NamedTuple):
@@ -120,34 +112,36 @@ class Decays(NamedTuple):
     Attributes:
         within: of a write at step s when step t reads.
         entering: of the state before the chunk at step t.
-        leaving: of a write at step s after the chunk.
     """
 
     within: Float[Array, "heads read write"]
     entering: Float[Array, "heads read"]
-    leaving: Float[Array, "heads write"]
 
     @property
-    def through(self) -> Float[Array, " heads"]:
-        """Of the state before the chunk, after it."""
-        return self.entering[:, -1]
+    def leaving(self) -> Float[Array, "heads write"]:
+        """Of a write at step s after the chunk, which is when the last step reads."""
+        return self.within[:, -1]
 
 
 def decays_of(
-    log_decay: Float[Array, "heads step"] | None, masks: Masks, like
+    log_decay: Float[Array, "heads step"] | None, masks: Masks, like: Array
 ) -> Decays:
     """Products of decays between the steps of a chunk; None where nothing decays."""
     if log_decay is None:
         return Decays(*(mask.astype(like.dtype) for mask in masks))
-    # Summed within episodes: across them, gradients would cancel but for rounding.
-    same = masks.within.astype(log_decay.dtype)
-    total = jnp.einsum("hs,ts->ht", log_decay, same[0])
+    total = cumulated(log_decay, masks)
     between = total[:, :, None] - total[:, None, :]
-    return Decays(
-        masked_exp(masks.within, between),
-        masked_exp(masks.before, total),
-        masked_exp(masks.at_end, total[:, -1:] - total),
-    )
+    return Decays(masked_exp(masks.within, between), masked_exp(masks.before, total))
+
+
+def cumulated(log_decay: Float[Array, "heads step"], masks: Masks) -> Array:
+    """Sums since the start of the chunk or of the episode, whichever came later.
+
+    Sums since the start of the chunk have the same differences, but gradients across a
+    start would cancel only but for rounding.
+    """
+    same = masks.within[0].astype(log_decay.dtype)
+    return jnp.einsum("hs,ts->ht", log_decay, same)
 
 
 def masked_exp(mask: Array, exponent: Array) -> Array:

@@ -62,6 +62,20 @@ class ShortConvolution(eqx.Module):
         same = (segment[time:] == counted[-1])[:, None]
         return jnp.where(same, tape[time:], 0.0), outputs
 
+    def after(
+        self,
+        tail: Tail,
+        inputs: Float[Array, "time channels"],
+        starts: Bool[Array, " time"],
+    ) -> Tail:
+        """The tail alone, where a sequence is convolved in parts."""
+        few = min(inputs.shape[0], tail.shape[0])
+        if few == 0:
+            return tail
+        # A start before the last few inputs cuts off the tail, and nothing else.
+        tail = select_state(starts.any(), self.initial_state(), tail)
+        return self(tail, inputs[-few:], starts[-few:])[0]
+
     def step(
         self, tail: Tail, input: Float[Array, " channels"], start: Bool[Array, ""]
     ) -> tuple[Tail, Float[Array, " channels"]]:

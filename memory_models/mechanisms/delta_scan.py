@@ -14,7 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
-from memory_models.mechanisms.chunks import CHUNK_SIZE, Masks, chunk_scan, decays_of
+from memory_models.mechanisms.chunks import (
+    by_head,
+    chunk_scan,
+    decays_of,
+    masks_of,
+)
 from memory_models.mechanisms.matrix_scan import (
     Keys,
     Matrices,
@@ -24,6 +29,9 @@ from memory_models.mechanisms.matrix_scan import (
     read,
     read_entering,
 )
+
+CHUNK_SIZE = 16
+"""Steps per chunk; the inverse costs more than in chunks of 32 is gained elsewhere."""
 
 
 def delta_scan(
@@ -54,21 +62,28 @@ def delta_scan(
     """
     state = select_state(starts[0], jnp.zeros_like(state), state)
     arrays = (queries, keys, values, rates, log_decay)
-    return chunk_scan(_chunk, state, arrays, starts, chunk_size=chunk_size)
+    return chunk_scan(delta_chunk, state, arrays, starts, chunk_size=chunk_size)
 
 
-def _chunk(state: Matrices, arrays: tuple, masks: Masks) -> tuple[Matrices, Array]:
-    q, k, v, beta, log_decay = arrays
+def delta_chunk(
+    state: Matrices, arrays: tuple, starts: Bool[Array, " step"]
+) -> tuple[Matrices, Array]:
+    """The body of `delta_scan`, for one chunk of its arrays."""
+    q, k, v, beta, log_decay = by_head(arrays)
+    masks = masks_of(starts)
     decays = decays_of(log_decay, masks, q)
-    below = jnp.tril(jnp.einsum("htk,hsk->hts", k, k) * decays.within, -1)
-    wanted = v - read_entering(k, state, decays.entering, masks)
-    beta = beta[..., None]
-    u = unit_lower_solve(beta * below, beta * wanted)
-    scores = jnp.einsum("htk,hsk->hts", q, k) * decays.within
-    outputs = jnp.einsum("hts,hsv->htv", scores, u)
-    outputs = outputs + read_entering(q, state, decays.entering, masks)
+    heads, size, _ = q.shape
+    # Queries and keys side by side: half as many products, each twice as large.
+    both = jnp.concatenate([q, k], axis=1)
+    scores = jnp.einsum("htk,hsk->hts", both, k).reshape(heads, 2, size, size)
+    scores = scores * decays.within[:, None]
+    found = read_entering(both.reshape(heads, 2, size, -1), state, decays, masks)
+    rate = beta[..., None]
+    below = jnp.tril(scores[:, 1], -1)
+    u = unit_lower_solve(rate * below, rate * (v - found[:, 1]))
+    outputs = jnp.einsum("hts,hsv->htv", scores[:, 0], u) + found[:, 0]
     writes = jnp.einsum("hsk,hsv->hkv", k * decays.leaving[..., None], u)
-    return carried(state, decays.through, masks) + writes, outputs
+    return carried(state, decays, masks) + writes, by_head(outputs)
 
 
 def delta_step(

@@ -15,7 +15,7 @@ from tests.memory_models.linear.model_loops import (
 
 
 def split(x, sizes):
-    return np.split(x, np.cumsum(sizes)[:-1])
+    return np.split(x, np.cumsum(sizes[:-1]))
 
 
 def layer_loop(layer, inputs, starts, decay=None):
@@ -24,21 +24,21 @@ def layer_loop(layer, inputs, starts, decay=None):
     size, convolve = inner // count, Convolution(layer.convolve)
     identity, outputs = np.eye(size), []
     state = np.zeros((count, size, size))
-    sizes = [3 * inner, count, *([count, inner] if decay else []), len(inputs[0]) + 1]
+    sizes = [3 * inner, inner if decay else 0, count, count if decay else 0, None]
     for x, start in zip(inputs, starts, strict=True):
         if start:
             state = np.zeros_like(state)
             convolve.reset()
-        mixed, beta, *rest, skip = split(linear(layer.project, x), sizes)
+        mixed, gate, beta, rest, skip = split(linear(layer.project, x), sizes)
         q, k, v = (heads(z, count) for z in split(silu(convolve(mixed)), 3 * [inner]))
         q, k = unit_norm(q) / np.sqrt(size), unit_norm(k)
         beta = layer.largest_rate * sigmoid(beta)
-        a = decay(rest[0]) if decay else np.ones(count)
+        a = decay(rest) if decay else np.ones(count)
         for h in range(count):
             erase = identity - beta[h] * np.outer(k[h], k[h])
             state[h] = a[h] * erase @ state[h] + beta[h] * np.outer(k[h], v[h])
         normal = rms_norm(np.einsum("hk,hkv->hv", q, state)).ravel()
-        gate = silu(rest[1]) if decay else 1.0
+        gate = silu(gate) if decay else 1.0
         outputs.append(linear(layer.mix, normal * gate) + skip)
     return [state.copy(), convolve.tail()], np.array(outputs)
 

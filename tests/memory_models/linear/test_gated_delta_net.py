@@ -33,7 +33,8 @@ def test_without_decay_the_state_is_that_of_the_delta_network(x64):
     plain = make("delta_net", **SMALL)
     project = gated.layer.project
     inner, heads = 6, 2
-    kept = np.r_[0 : 3 * inner + heads, 4 * inner + 2 * heads : project.bias.size]
+    rates = np.arange(4 * inner, 4 * inner + heads)
+    kept = np.r_[0 : 3 * inner, rates, rates[-1] + 1 + heads : project.bias.size]
     plain = eqx.tree_at(
         lambda m: (m.layer.project.weight, m.layer.project.bias, m.layer.convolve),
         plain,

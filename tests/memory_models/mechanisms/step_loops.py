@@ -42,13 +42,15 @@ def delta_loop(q, k, v, beta, log_decay, starts, state):
     return state, np.array(outputs)
 
 
-def by_steps(step, arrays, starts, state):
+def by_steps(step, arrays, starts, state, empty=None):
     """The mechanism's own step under a scan, resets included."""
+
+    if empty is None:
+        empty = jax.tree.map(jnp.zeros_like, state)
 
     def body(state, element):
         now, start = element
-        cleared = jax.tree.map(jnp.zeros_like, state)
-        state = jax.tree.map(lambda a, b: jnp.where(start, a, b), cleared, state)
+        state = jax.tree.map(lambda a, b: jnp.where(start, a, b), empty, state)
         return step(*now, state)
 
     return jax.lax.scan(body, state, (arrays, starts))

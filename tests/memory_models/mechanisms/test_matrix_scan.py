@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
+from memory_models.mechanisms.chunks import LOWEST
+from memory_models.mechanisms.matrix_scan import (
+    gated_matrix_scan,
+    gated_matrix_step,
+    matrix_scan,
+    matrix_step,
+)
 from tests.memory_models.mechanisms.step_loops import (
     by_steps,
     close,
@@ -67,3 +73,44 @@ def test_extreme_decays_give_zero_and_finite_gradients():
 
     found = gradients(whole, (log_decay,))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+def gated_state(matrices):
+    return jnp.asarray(matrices), jnp.asarray([0.3, -2.0], matrices.dtype)
+
+
+def test_gated_states_are_those_of_the_loop_without_scales(x64):
+    q, k, v, log_gate, log_decay, starts, matrices = draw(13)
+    log_gate = 3 * (log_gate - 1)
+    state = gated_state(matrices)
+    arrays = [jnp.asarray(x) for x in (q, k, v, log_gate)]
+    (scaled, scale), (outputs, scales) = gated_matrix_scan(
+        *arrays, jnp.asarray(starts), state, log_decay=jnp.asarray(log_decay)
+    )
+    weighted = np.exp(log_gate)[..., None] * k
+    unscaled = np.exp(state[1])[:, None, None] * matrices
+    expected = matrix_loop(q, weighted, v, log_decay, starts, unscaled)
+    found = (
+        np.exp(scale)[:, None, None] * scaled,
+        np.exp(scales)[..., None] * outputs,
+    )
+    close(found, expected)
+
+
+def test_gated_gradients_are_those_of_the_steps(x64):
+    q, k, v, log_gate, log_decay, starts, matrices = draw(13)
+    arrays = (q, k, v, 3 * log_gate, log_decay)
+    arguments = (*(jnp.asarray(x) for x in arrays), gated_state(matrices))
+
+    def whole(q, k, v, i, a, state):
+        flags = jnp.asarray(starts)
+        return gated_matrix_scan(q, k, v, i, flags, state, log_decay=a, chunk_size=4)
+
+    def stepped(q, k, v, i, a, state):
+        def step(q, k, v, i, a, state):
+            return gated_matrix_step(q, k, v, i, state, log_decay=a)
+
+        empty = jnp.zeros_like(matrices), jnp.full(2, LOWEST)
+        return by_steps(step, (q, k, v, i, a), jnp.asarray(starts), state, empty)
+
+    close(gradients(whole, arguments), gradients(stepped, arguments))
