@@ -6,8 +6,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing
-from memory_models.linear.state_space import Dynamics, Modes, State, StateSpaceLayer
-from memory_models.mechanisms.linear_scan import MINIMUM_RATE, rotating_decay
+from memory_models.linear.state_space import (
+    Dynamics,
+    Modes,
+    State,
+    StateSpaceLayer,
+    zero_order_hold,
+)
 
 
 class SimplifiedStateSpace(MemoryModel):
@@ -96,20 +101,9 @@ class SimplifiedStateSpace(MemoryModel):
 
     def dynamics(self) -> Dynamics:
         """Zero-order hold, with z = Lambda step: exp(z), and (exp(z) - 1) / Lambda."""
-        step = jnp.exp(self.log_step)
-        rate, angle = jnp.exp(self.log_rate) * step, self.frequency * step
-        decay = rotating_decay(rate, angle)
-        z = (-MINIMUM_RATE - rate, angle)
-        # exp(z) - 1 without cancellation where z is small.
-        half_turn = jnp.sin(0.5 * angle)
-        real = jnp.expm1(z[0]) * jnp.cos(angle) - 2 * half_turn * half_turn
-        imaginary = decay[1]
-        scale = step / (z[0] * z[0] + z[1] * z[1])
-        gain = (
-            scale * (real * z[0] + imaginary * z[1]),
-            scale * (imaginary * z[0] - real * z[1]),
+        return zero_order_hold(
+            jnp.exp(self.log_rate), self.frequency, jnp.exp(self.log_step)
         )
-        return Dynamics(decay, gain)
 
     def initial_state(self) -> State:
         """Zeros: the real and the imaginary part of h."""

@@ -4,7 +4,7 @@ The authors stack such layers behind one linear encoder. A memory model here is 
 layer, so the encoder, which fits the features to the width of the layer, is part of it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,7 +13,14 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.linear_scan import Number, advance, diagonal_scan, last
+from memory_models.mechanisms.linear_scan import (
+    MINIMUM_RATE,
+    Number,
+    advance,
+    diagonal_scan,
+    last,
+    rotating_decay,
+)
 
 Modes = Float[Array, " modes"]
 State = tuple[Modes, Modes]
@@ -28,8 +35,29 @@ class Dynamics(NamedTuple):
         gain: real, or complex as a pair.
     """
 
-    decay: State
-    gain: Modes | State
+    decay: Any
+    gain: Any
+
+
+def zero_order_hold(rate: Array, frequency: Array, step: Array) -> Dynamics:
+    """Discretise `Lambda = -rate + 1j * frequency`, for inputs held over each step.
+
+    With z = Lambda step, of a real part of at most -1e-6: exp(z), and
+    (exp(z) - 1) / Lambda.
+    """
+    rate, angle = rate * step, frequency * step
+    decay = rotating_decay(rate, angle)
+    z = (-MINIMUM_RATE - rate, angle)
+    # exp(z) - 1 without cancellation where z is small.
+    half_turn = jnp.sin(0.5 * angle)
+    real = jnp.expm1(z[0]) * jnp.cos(angle) - 2 * half_turn * half_turn
+    imaginary = decay[1]
+    scale = step / (z[0] * z[0] + z[1] * z[1])
+    gain = (
+        scale * (real * z[0] + imaginary * z[1]),
+        scale * (imaginary * z[0] - real * z[1]),
+    )
+    return Dynamics(decay, gain)
 
 
 class StateSpaceLayer(eqx.Module):

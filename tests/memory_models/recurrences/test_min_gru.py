@@ -1,0 +1,54 @@
+"""min_gru against its paper's equations, and as a latch."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.memory_models.linear.model_loops import (
+    compare,
+    compare_long,
+    draw,
+    linear,
+    make,
+    run,
+    sigmoid,
+)
+
+
+def loop(model, inputs, starts):
+    hidden = np.zeros(model.project.bias.size // 2)
+    outputs = []
+    for x, start in zip(inputs, starts, strict=True):
+        if start:
+            hidden = np.zeros_like(hidden)
+        gate, candidate = np.split(linear(model.project, x), 2)
+        z = sigmoid(gate)
+        hidden = (1 - z) * hidden + z * candidate
+        outputs.append(hidden)
+    return [hidden], np.array(outputs)
+
+
+def test_outputs_and_state_are_those_of_the_equations(x64):
+    compare("min_gru", loop)
+
+
+@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    compare_long("min_gru", loop, time)
+
+
+@pytest.mark.parametrize("gate", [1e3, 1e30])
+def test_it_latches_a_value(gate):
+    """Where the gate's input is positive it copies its candidate, else it keeps it."""
+    model = make("min_gru")
+    weight = jnp.zeros((5, 2 * 6)).at[1, -6:].set(1.0)
+    weight = weight.at[0, :6].set(gate)
+    model = eqx.tree_at(lambda m: m.project.weight, model, weight)
+    inputs = np.array(draw(40, 0.0)[0], np.float32)
+    inputs[:, 0] = -1.0
+    inputs[7, 0] = inputs[20, 0] = 1.0
+    _, outputs = run(model, jnp.full(6, 9.0), jnp.asarray(inputs), jnp.zeros(40, bool))
+    np.testing.assert_array_equal(outputs[:7], 9.0)
+    np.testing.assert_array_equal(outputs[7:20], inputs[7, 1])
+    np.testing.assert_array_equal(outputs[20:], inputs[20, 1])
