@@ -1,3 +1,7 @@
 """Slots and episodic buffers: memories that store items and look them up."""
 
-MODELS = {}
+from memory_models.episodic.memory_network import MemoryNetwork
+
+MODELS = {
+    "memory_network": MemoryNetwork,
+}

@@ -8,6 +8,7 @@ OPTIONS = {
     # linear
     # attention
     # episodic
+    "memory_network": {"num_slots": 4, "slot_size": 3, "hops": 2},
 }
 
 # Which of the 5 features come from which observation key, for models that ask.
