@@ -1,7 +1,11 @@
 """Slots and episodic buffers: memories that store items and look them up."""
 
+from memory_models.episodic.dual_coding import DualCodingMemory
+from memory_models.episodic.episodic_knn import EpisodicNeighbours
 from memory_models.episodic.memory_network import MemoryNetwork
 
 MODELS = {
     "memory_network": MemoryNetwork,
+    "episodic_knn": EpisodicNeighbours,
+    "dual_coding": DualCodingMemory,
 }

@@ -9,10 +9,18 @@ OPTIONS = {
     # attention
     # episodic
     "memory_network": {"num_slots": 4, "slot_size": 3, "hops": 2},
+    "episodic_knn": {"num_slots": 4, "slot_size": 3, "neighbours": 3},
+    "dual_coding": {
+        "num_slots": 4,
+        "slot_size": 3,
+        "top_k": 3,
+        "both_directions": True,
+    },
 }
 
 # Which of the 5 features come from which observation key, for models that ask.
 COLUMNS = {
     # attention
     # episodic
+    "dual_coding": {"place": (0, 2), "cue": (2, 5)},
 }
