@@ -3,9 +3,11 @@
 from memory_models.episodic.dual_coding import DualCodingMemory
 from memory_models.episodic.episodic_knn import EpisodicNeighbours
 from memory_models.episodic.memory_network import MemoryNetwork
+from memory_models.episodic.spatial_transformer import SpatialTransformer
 
 MODELS = {
     "memory_network": MemoryNetwork,
     "episodic_knn": EpisodicNeighbours,
     "dual_coding": DualCodingMemory,
+    "spatial_transformer": SpatialTransformer,
 }

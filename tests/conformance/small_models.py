@@ -16,6 +16,13 @@ OPTIONS = {
         "top_k": 3,
         "both_directions": True,
     },
+    "spatial_transformer": {
+        "num_slots": 4,
+        "slot_size": 4,
+        "num_heads": 2,
+        "top_places": 2,
+        "eviction": "lifo",
+    },
 }
 
 # Which of the 5 features come from which observation key, for models that ask.
@@ -23,4 +30,5 @@ COLUMNS = {
     # attention
     # episodic
     "dual_coding": {"place": (0, 2), "cue": (2, 5)},
+    "spatial_transformer": {"raw/place": (0, 3)},
 }
