@@ -5,6 +5,8 @@ must end several times inside them, and not at their ends.
 """
 
 OPTIONS = {
+    # controls
+    "position": {"frequencies": 3, "max_period": 11},
     # linear
     # attention
     # episodic
