@@ -2,6 +2,7 @@
 
 from memory_models.episodic.dual_coding import DualCodingMemory
 from memory_models.episodic.episodic_knn import EpisodicNeighbours
+from memory_models.episodic.memo import Memo
 from memory_models.episodic.memory_network import MemoryNetwork
 from memory_models.episodic.spatial_transformer import SpatialTransformer
 
@@ -10,4 +11,5 @@ MODELS = {
     "episodic_knn": EpisodicNeighbours,
     "dual_coding": DualCodingMemory,
     "spatial_transformer": SpatialTransformer,
+    "memo": Memo,
 }

@@ -25,6 +25,15 @@ OPTIONS = {
         "top_places": 2,
         "eviction": "lifo",
     },
+    "memo": {
+        "num_slots": 4,
+        "items": 3,
+        "item_size": 3,
+        "num_heads": 2,
+        "head_size": 2,
+        "hops": 2,
+        "halting": True,
+    },
 }
 
 # Which of the 5 features come from which observation key, for models that ask.
