@@ -4,6 +4,7 @@ from memory_models.episodic.dual_coding import DualCodingMemory
 from memory_models.episodic.episodic_knn import EpisodicNeighbours
 from memory_models.episodic.memo import Memo
 from memory_models.episodic.memory_network import MemoryNetwork
+from memory_models.episodic.relational_memory import RelationalMemory
 from memory_models.episodic.spatial_transformer import SpatialTransformer
 
 MODELS = {
@@ -12,4 +13,5 @@ MODELS = {
     "dual_coding": DualCodingMemory,
     "spatial_transformer": SpatialTransformer,
     "memo": Memo,
+    "relational_memory": RelationalMemory,
 }

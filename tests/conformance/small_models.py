@@ -34,6 +34,7 @@ OPTIONS = {
         "hops": 2,
         "halting": True,
     },
+    "relational_memory": {"num_slots": 2, "num_heads": 2, "head_size": 3},
 }
 
 # Which of the 5 features come from which observation key, for models that ask.

@@ -42,8 +42,8 @@ def layer_norm(x):
 
 
 def softmax(x):
-    e = np.exp(x - np.max(x))
-    return e / e.sum()
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
 
 
 def sigmoid(x):
@@ -71,13 +71,18 @@ def run_in_chunks(model, inputs, starts):
     return jax.lax.scan(body, model.initial_state(), parts)[1].reshape(-1, OUTPUTS)
 
 
+def in_numpy(model):
+    """The model with its parameters as float64 arrays of numpy, for the loops."""
+    return jax.tree.map(lambda x: double(x) if eqx.is_array(x) else x, model)
+
+
 def compare(model, reference, *, time=40, atol=1e-11):
     """Outputs of a double-precision model and of `reference(model, inputs, starts)`."""
     inputs, starts = data(time)
     _, outputs = run(
         model, model.initial_state(), jnp.asarray(inputs), jnp.asarray(starts)
     )
-    expected = reference(model, inputs, starts)
+    expected = reference(in_numpy(model), inputs, starts)
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=atol)
 
 
@@ -86,5 +91,5 @@ def compare_in_float32(model, reference, time, *, chance=0.001):
     inputs, starts = data(time, chance=chance)
     inputs = inputs.astype(np.float32)
     outputs = run_in_chunks(model, jnp.asarray(inputs), jnp.asarray(starts))
-    expected = reference(model, double(inputs), starts)
+    expected = reference(in_numpy(model), double(inputs), starts)
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-3)
