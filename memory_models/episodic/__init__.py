@@ -1,5 +1,6 @@
 """Slots and episodic buffers: memories that store items and look them up."""
 
+from memory_models.episodic.dnc import NeuralComputer
 from memory_models.episodic.dual_coding import DualCodingMemory
 from memory_models.episodic.episodic_knn import EpisodicNeighbours
 from memory_models.episodic.memo import Memo
@@ -14,4 +15,5 @@ MODELS = {
     "spatial_transformer": SpatialTransformer,
     "memo": Memo,
     "relational_memory": RelationalMemory,
+    "dnc": NeuralComputer,
 }

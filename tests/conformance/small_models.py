@@ -34,6 +34,7 @@ OPTIONS = {
         "hops": 2,
         "halting": True,
     },
+    "dnc": {"num_slots": 3, "slot_size": 2, "num_reads": 2, "hidden_size": 4},
     "relational_memory": {"num_slots": 2, "num_heads": 2, "head_size": 3},
 }
 
