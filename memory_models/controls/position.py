@@ -1,5 +1,6 @@
 """A clock without a memory: the control for tasks that time alone can solve."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -28,8 +29,8 @@ class Position(MemoryModel):
     sizing = Sizing(state=None)
 
     layer: Linear
-    frequencies: int
-    max_period: int
+    frequencies: int = eqx.field(static=True)
+    max_period: int = eqx.field(static=True)
 
     def __init__(
         self,

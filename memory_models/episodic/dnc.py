@@ -69,9 +69,9 @@ class NeuralComputer(MemoryModel):
     recurrent: Linear
     interface: Linear
     read: Linear
-    num_slots: int
-    slot_size: int
-    num_reads: int
+    num_slots: int = eqx.field(static=True)
+    slot_size: int = eqx.field(static=True)
+    num_reads: int = eqx.field(static=True)
 
     def __init__(
         self,

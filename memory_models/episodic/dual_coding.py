@@ -1,5 +1,6 @@
 """Dual-coding episodic memory: steps are found by one column, read from another."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -50,9 +51,9 @@ class DualCodingMemory(MemoryModel):
     queries: tuple[Linear, ...]
     read: Linear
     log_sharpness: Float[Array, " directions"]
-    slices: tuple[tuple[int, int], tuple[int, int]]
-    num_slots: int
-    top_k: int
+    slices: tuple[tuple[int, int], tuple[int, int]] = eqx.field(static=True)
+    num_slots: int = eqx.field(static=True)
+    top_k: int = eqx.field(static=True)
 
     def __init__(
         self,

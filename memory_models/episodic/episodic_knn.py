@@ -1,5 +1,6 @@
 """Nearest neighbours within the episode, weighted by inverse distance."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -47,9 +48,9 @@ class EpisodicNeighbours(MemoryModel):
 
     write: Linear
     read: Linear
-    num_slots: int
-    neighbours: int
-    delta: float
+    num_slots: int = eqx.field(static=True)
+    neighbours: int = eqx.field(static=True)
+    delta: float = eqx.field(static=True)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """MEMO: facts of several separate items, and a query that looks again and again."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -63,10 +64,10 @@ class Memo(MemoryModel):
     combine: Linear
     halt: Linear | None
     read: Linear
-    num_slots: int
-    items: int
-    num_heads: int
-    hops: int
+    num_slots: int = eqx.field(static=True)
+    items: int = eqx.field(static=True)
+    num_heads: int = eqx.field(static=True)
+    hops: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -76,9 +77,9 @@ class Memo(MemoryModel):
         key: PRNGKeyArray,
         num_slots: int = 64,
         items: int = 2,
-        item_size: int = 32,
+        item_size: int = 24,
         num_heads: int = 4,
-        head_size: int = 16,
+        head_size: int = 8,
         hops: int = 3,
         halting: bool = False,
     ):

@@ -1,5 +1,6 @@
 """The end-to-end memory network: several looks at a buffer of keys and values."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -51,7 +52,7 @@ class MemoryNetwork(MemoryModel):
     read: Linear
     key_age: Float[Array, "slots slot_size"]
     value_age: Float[Array, "slots slot_size"]
-    hops: int
+    hops: int = eqx.field(static=True)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """The relational memory core: slots that attend to each other and to the input."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -52,8 +53,8 @@ class RelationalMemory(MemoryModel):
     input_gates: Linear
     slot_gates: Linear
     read: Linear
-    num_slots: int
-    num_heads: int
+    num_slots: int = eqx.field(static=True)
+    num_heads: int = eqx.field(static=True)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """The spatially-aware transformer: items stored and read by place."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -71,11 +72,11 @@ class SpatialTransformer(MemoryModel):
     mix: Linear
     first: Linear
     second: Linear
-    slice: tuple[int, int]
-    num_slots: int
-    num_heads: int
-    top_places: int
-    eviction: str
+    slice: tuple[int, int] = eqx.field(static=True)
+    num_slots: int = eqx.field(static=True)
+    num_heads: int = eqx.field(static=True)
+    top_places: int = eqx.field(static=True)
+    eviction: str = eqx.field(static=True)
 
     def __init__(
         self,

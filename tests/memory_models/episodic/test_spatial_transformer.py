@@ -1,6 +1,5 @@
 """The place memory against lists of items, for every eviction."""
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -15,12 +14,12 @@ def make(eviction="fifo"):
     model = loops.make(
         "spatial_transformer",
         columns={"raw/place": (0, PLACES)},
+        eviction=eviction,
         num_slots=SLOTS,
         slot_size=SIZE,
         num_heads=HEADS,
         top_places=2,
     )
-    model = eqx.tree_at(lambda m: m.eviction, model, eviction)
     return loops.perturbed(model)
 
 
