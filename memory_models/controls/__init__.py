@@ -2,5 +2,6 @@
 
 from memory_models.controls.frame_stack import FrameStack
 from memory_models.controls.none import NoMemory
+from memory_models.controls.position import Position
 
-MODELS = {"none": NoMemory, "frame_stack": FrameStack}
+MODELS = {"none": NoMemory, "frame_stack": FrameStack, "position": Position}

@@ -5,6 +5,8 @@ must end several times inside them, and not at their ends.
 """
 
 OPTIONS = {
+    # controls
+    "position": {"frequencies": 3, "max_period": 11},
     # linear
     "linear_attention": {"num_heads": 2, "head_size": 3, "chunk_size": 4},
     "retnet": {"num_heads": 2, "head_size": 4, "chunk_size": 4},
@@ -18,10 +20,38 @@ OPTIONS = {
     "slstm": {"num_heads": 2, "taps": 3},
     # attention
     # episodic
+    "memory_network": {"num_slots": 4, "slot_size": 3, "hops": 2},
+    "episodic_knn": {"num_slots": 4, "slot_size": 3, "neighbours": 3},
+    "dual_coding": {
+        "num_slots": 4,
+        "slot_size": 3,
+        "top_k": 3,
+        "both_directions": True,
+    },
+    "spatial_transformer": {
+        "num_slots": 4,
+        "slot_size": 4,
+        "num_heads": 2,
+        "top_places": 2,
+        "eviction": "lifo",
+    },
+    "memo": {
+        "num_slots": 4,
+        "items": 3,
+        "item_size": 3,
+        "num_heads": 2,
+        "head_size": 2,
+        "hops": 2,
+        "halting": True,
+    },
+    "dnc": {"num_slots": 3, "slot_size": 2, "num_reads": 2, "hidden_size": 4},
+    "relational_memory": {"num_slots": 2, "num_heads": 2, "head_size": 3},
 }
 
 # Which of the 5 features come from which observation key, for models that ask.
 COLUMNS = {
     # attention
     # episodic
+    "dual_coding": {"place": (0, 2), "cue": (2, 5)},
+    "spatial_transformer": {"raw/place": (0, 3)},
 }

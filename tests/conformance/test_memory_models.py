@@ -83,8 +83,10 @@ def test_context_on_the_card_is_the_furthest_input_that_matters(name):
 def furthest_input_that_matters(probe, name):
     context = probe.model.card.context
     starts = np.zeros(probe.time, bool)
-    weights = jnp.zeros((probe.time, 8)).at[-1].set(1.0)
-    nothing = jax.tree.map(jnp.zeros_like, probe.weights(0)[1])
+    # Different weights: the sum of normalised outputs is zero whatever the inputs.
+    on_outputs, on_state = probe.weights(0)
+    weights = jnp.zeros_like(on_outputs).at[-1].set(on_outputs[-1])
+    nothing = jax.tree.map(jnp.zeros_like, on_state)
     found = probe.gradients(
         probe.model.initial_state(), probe.inputs(0), starts, (weights, nothing)
     )

@@ -7,6 +7,9 @@ import yaml
 
 import memory_models
 
+RAW_KEYS = {"spatial_transformer": ["place"]}
+"""Of the models that read an observation key as it is."""
+
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "memory"
 
 
@@ -22,7 +25,8 @@ def test_keys_and_defaults_are_those_of_the_model(name):
         option: parameter.default
         for option, parameter in memory_models.options(name).items()
     }
-    assert config == {"name": name, "output_size": 128, "raw_keys": [], **options}
+    raw_keys = RAW_KEYS.get(name, [])
+    assert config == {"name": name, "output_size": 128, "raw_keys": raw_keys, **options}
 
 
 def test_custom_has_a_target_and_arguments():

@@ -185,10 +185,21 @@ def test_every_agent_has_a_config_with_its_settings():
             assert getattr(plan.agent, key) == defaults[key].default, key
 
 
+NEED_A_PLACE = {
+    "dual_coding": "needs the observation key 'place'",
+    "spatial_transformer": "raw_keys names 'place'",
+}
+
+
 def test_every_memory_config_builds():
     assert set(memory_models.names()) <= set(group_options("memory"))
     for name in memory_models.names():
-        build(compose_config([f"memory={name}"]))
+        config = compose_config([f"memory={name}"])
+        if name in NEED_A_PLACE:
+            with pytest.raises(ConfigError, match=NEED_A_PLACE[name]):
+                build(config)
+        else:
+            build(config)
 
 
 def run_train(*arguments):

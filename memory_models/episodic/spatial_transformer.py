@@ -1,0 +1,269 @@
+"""The spatially-aware transformer: items stored and read by place."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from memory_models.base import Card, MemoryModel, Sizing, select_state
+from memory_models.mechanisms.clock import sinusoids, whole_periods
+from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.slot_reads import masked_softmax, nearest
+from memory_models.mechanisms.slot_store import (
+    EVICTIONS,
+    Book,
+    book_write,
+    empty_book,
+    plan,
+    take_rows,
+)
+from memory_models.registry import Columns, column
+
+State = tuple[Float[Array, "slots slot_size"], Book]
+
+
+class SpatialTransformer(MemoryModel):
+    """SAT's place memory with hierarchical read (Cho et al. 2024), one layer.
+
+        e_t = x_t W_e + b_e + place[p_t] + time[t]                  [slot_size]
+        z = h + read(layer_norm(h)),   h = x_t W_h + b_h            [output_size]
+        y_t = layer_norm(z + W_2 relu(W_1 layer_norm(z)))
+
+    read(q) looks at the stored items in two stages. A place scores the mean over its
+    items of (q W_sq)(e_i W_sk) / sqrt(slot_size); the `top_places` highest scores go
+    through a softmax. Within each of these places q attends to the items (multi-head),
+    and the results are summed with the places' weights.
+
+    p_t is where the observation key `place_key` is largest, so it must be one-hot: name
+    it in memory.raw_keys. In a full memory `eviction` makes room: the paper's four
+    heuristics, of which its allocator picks one; here it is an option, and a visit is a
+    step spent at a place. An item is written after its step has read. Time embeddings
+    are sinusoids of the step of the episode with whole periods, added on writing where
+    the authors number the stored items anew for each read; places are embedded by a
+    learned table. Attention of queries to each other is left out: there is one.
+
+    Attributes:
+        encode: W_e.
+        places: the table of places.
+        enter: W_h.
+        summary_query: W_sq.
+        summary_key: W_sk.
+        query: of the heads, side by side.
+        key_value: keys, then values.
+        mix: of the heads' results.
+        first: W_1.
+        second: W_2.
+        slice: where p_t is in the features.
+        num_slots: how many items are kept.
+        num_heads: heads of the attention within a place.
+        top_places: how many places are read.
+        eviction: what makes room.
+    """
+
+    sizing = Sizing(state="num_slots")
+
+    encode: Linear
+    places: Float[Array, "places slot_size"]
+    enter: Linear
+    summary_query: Linear
+    summary_key: Linear
+    query: Linear
+    key_value: Linear
+    mix: Linear
+    first: Linear
+    second: Linear
+    slice: tuple[int, int] = eqx.field(static=True)
+    num_slots: int = eqx.field(static=True)
+    num_heads: int = eqx.field(static=True)
+    top_places: int = eqx.field(static=True)
+    eviction: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        key: PRNGKeyArray,
+        columns: Columns,
+        place_key: str = "place",
+        num_slots: int = 128,
+        slot_size: int = 64,
+        num_heads: int = 4,
+        top_places: int = 4,
+        eviction: str = "fifo",
+    ):
+        """Draw the weights.
+
+        Args:
+            input_size: width of the features.
+            output_size: width of the output.
+            key: for the weights.
+            columns: which slice of the features comes from which observation key.
+            place_key: the observation key of the place, named in memory.raw_keys too.
+            num_slots: how many past steps are kept.
+            slot_size: width of an item.
+            num_heads: heads of the attention within a place.
+            top_places: how many places are read.
+            eviction: 'fifo', 'lifo', 'most_visited' or 'least_visited' (place first
+                out).
+
+        Raises:
+            ValueError: a task without that key, a key that is not passed on raw, no
+                such eviction, or sizes without meaning.
+        """
+        if eviction not in EVICTIONS:
+            raise ValueError(
+                f"spatial_transformer has no eviction {eviction!r}; choose one of "
+                f"{', '.join(map(repr, EVICTIONS))}."
+            )
+        if min(num_slots, num_heads, top_places) < 1 or slot_size % (2 * num_heads):
+            raise ValueError(
+                "spatial_transformer needs num_slots, num_heads and top_places of at "
+                "least 1, and a slot_size that is a multiple of 2 * num_heads (heads "
+                "share it, and so do sines and cosines); got "
+                f"num_slots={num_slots}, num_heads={num_heads}, "
+                f"top_places={top_places}, slot_size={slot_size}."
+            )
+        self.slice = _place_slice(columns, place_key)
+        keys = jax.random.split(key, 10)
+        size = slot_size
+        self.encode = Linear(input_size, size, key=keys[0])
+        shape = (self.slice[1] - self.slice[0], size)
+        self.places = jax.random.normal(keys[1], shape, self.encode.weight.dtype)
+        self.enter = Linear(input_size, output_size, key=keys[2])
+        self.summary_query = Linear(output_size, size, key=keys[3])
+        self.summary_key = Linear(size, size, key=keys[4])
+        self.query = Linear(output_size, size, key=keys[5])
+        self.key_value = Linear(size, 2 * size, key=keys[6])
+        self.mix = Linear(size, output_size, key=keys[7])
+        self.first = Linear(output_size, 2 * output_size, key=keys[8])
+        self.second = Linear(2 * output_size, output_size, key=keys[9])
+        self.num_slots = num_slots
+        self.num_heads = num_heads
+        self.top_places = top_places
+        self.eviction = eviction
+
+    def initial_state(self) -> State:
+        """No items, no visits."""
+        places, size = self.places.shape
+        items = jnp.zeros((self.num_slots, size), self.places.dtype)
+        return items, empty_book(self.num_slots, places)
+
+    def __call__(
+        self,
+        state: State,
+        inputs: Float[Array, "time features"],
+        starts: Bool[Array, " time"],
+    ) -> tuple[State, Float[Array, "time outputs"]]:
+        """Plan all evictions, then read the stored and the new items as one tape."""
+        items, book = select_state(starts[0], self.initial_state(), state)
+        places = self._place(inputs)
+        made = plan(book, places, starts, self.eviction, first_age=1)
+        tape = jnp.concatenate([items, self._items(inputs, places, made.clock)])
+        outputs = self._answer(tape, made.place, made.readable, inputs)
+        items = take_rows(tape, made.entry, made.book.time >= 0)
+        return (items, made.book), outputs
+
+    def step(
+        self,
+        state: State,
+        input: Float[Array, " features"],
+        start: Bool[Array, ""],
+    ) -> tuple[State, Float[Array, " outputs"]]:
+        """Read the slots, then write one row."""
+        items, book = select_state(start, self.initial_state(), state)
+        place, readable = self._place(input), book.time >= 0
+        outputs = self._answer(items, book.place, readable[None], input[None])
+        item = self._items(input, place, book.clock)
+        book, slot = book_write(book, place, self.eviction)
+        return (items.at[slot].set(item), book), outputs[0]
+
+    def _place(self, inputs: Float[Array, "*time features"]) -> Int[Array, "*time"]:
+        start, stop = self.slice
+        return jnp.argmax(inputs[..., start:stop], axis=-1).astype(jnp.int32)
+
+    def _items(self, inputs: Array, places: Array, clock: Array) -> Array:
+        """What is stored: the input, where and when."""
+        half, dtype = self.places.shape[1] // 2, self.places.dtype
+        when = sinusoids(clock, whole_periods(half, 4, 10_000), dtype)
+        return self.encode(inputs) + self.places[places] + when
+
+    def _answer(
+        self,
+        items: Float[Array, "rows slot_size"],
+        place: Int[Array, " rows"],
+        readable: Bool[Array, "time rows"],
+        inputs: Float[Array, "time features"],
+    ) -> Float[Array, "time outputs"]:
+        """The layer: a read, then a feed-forward block."""
+        h = self.enter(inputs)
+        h = h + self._read(items, place, readable, layer_norm(h))
+        h = h + self.second(jax.nn.relu(self.first(layer_norm(h))))
+        return layer_norm(h)
+
+    def _read(
+        self, items: Array, place: Array, readable: Array, queries: Array
+    ) -> Float[Array, "time outputs"]:
+        """Choose places, and attend within them."""
+        at = jax.nn.one_hot(place, self.places.shape[0], dtype=items.dtype)
+        place_weights = self._choose(items, at, readable, queries)
+
+        time, heads = queries.shape[0], self.num_heads
+        size = items.shape[1] // heads
+        query = self.query(queries).reshape(time, heads, size)
+        keys, values = jnp.split(
+            self.key_value(items).reshape(-1, 2 * heads, size), 2, axis=1
+        )
+        scores = jnp.einsum("thd,mhd->mth", query, keys) * size**-0.5
+        flags = readable.T[..., None]
+        # A softmax within each place, shifted by the largest score in that place.
+        bounded = jax.lax.stop_gradient(jnp.where(flags, scores, -jnp.inf))
+        largest = jax.ops.segment_max(bounded, place, num_segments=at.shape[1])
+        shift = jnp.where(jnp.isfinite(largest), largest, 0.0)[place]
+        weights = jnp.exp(jnp.where(flags, scores - shift, 0.0))
+        weights = jnp.where(flags, weights, 0.0)
+        totals = jnp.einsum("mth,mp->pth", weights, at)
+        share = place_weights.T[..., None] / jnp.where(totals > 0, totals, 1.0)
+        weights = weights * jnp.einsum("pth,mp->mth", share, at)
+        found = jnp.einsum("mth,mhd->thd", weights, values)
+        return self.mix(found.reshape(time, heads * size))
+
+    def _choose(
+        self, items: Array, at: Array, readable: Array, queries: Array
+    ) -> Float[Array, "time places"]:
+        """Weights of the places, 0 for those that are not chosen."""
+        scores = self.summary_query(queries) @ self.summary_key(items).T
+        scores = jnp.where(readable, scores * items.shape[1] ** -0.5, 0.0)
+        counts = readable.astype(items.dtype) @ at
+        means = (scores @ at) / jnp.maximum(counts, 1.0)
+        known = counts > 0
+        best = jnp.where(known, means, -jnp.inf).max(-1, keepdims=True)
+        away = 1 + jnp.where(known, best - means, 0.0)
+        order = jnp.arange(at.shape[1], dtype=jnp.int32)[None]
+        chosen = nearest(away, known, order, self.top_places, at.shape[1])
+        return masked_softmax(means, chosen)
+
+    @property
+    def card(self) -> Card:
+        """What the model is."""
+        bounded = self.eviction == "fifo"
+        return Card(
+            paper="Cho et al. 2024, arXiv:2402.15160",
+            mechanism="slot store",
+            context=self.num_slots if bounded else None,
+            context_option="num_slots" if bounded else None,
+            summary="items stored and read by place",
+            use="tasks that observe where the agent is",
+        )
+
+
+def _place_slice(columns: Columns, place_key: str) -> tuple[int, int]:
+    """Where the place is in the features, as it was observed."""
+    raw = f"raw/{place_key}"
+    if raw not in columns and place_key in columns:
+        raise ValueError(
+            "memory 'spatial_transformer' must see which place it is, but "
+            f"{place_key!r} is only passed on encoded; add it to memory.raw_keys."
+        )
+    needed = raw if raw in columns else place_key
+    return column(columns, needed, needed_by="spatial_transformer")

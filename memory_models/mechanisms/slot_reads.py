@@ -1,0 +1,90 @@
+"""How a slot store is read: weights over rows, given which of them are readable.
+
+Nothing readable means weights of zero, and gradients of zero.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+def masked_softmax(
+    scores: Float[Array, "*batch rows"], readable: Bool[Array, "*batch rows"]
+) -> Float[Array, "*batch rows"]:
+    """A softmax over the readable rows."""
+    scores = jnp.where(readable, scores, -jnp.inf)
+    largest = jax.lax.stop_gradient(scores.max(-1, keepdims=True))
+    largest = jnp.where(jnp.isfinite(largest), largest, 0.0)
+    shifted = jnp.where(readable, scores, 0.0) - largest
+    return normalised(jnp.exp(jnp.where(readable, shifted, 0.0)), readable)
+
+
+def inverse_distance(
+    squared: Float[Array, "*batch rows"],
+    readable: Bool[Array, "*batch rows"],
+    delta: float,
+) -> Float[Array, "*batch rows"]:
+    """Weights proportional to 1 / (squared distance + delta)."""
+    return normalised(1.0 / (squared + delta), readable)
+
+
+def normalised(
+    weights: Float[Array, "*batch rows"], readable: Bool[Array, "*batch rows"]
+) -> Float[Array, "*batch rows"]:
+    """Positive weights of the readable rows, scaled to a sum of 1."""
+    weights = jnp.where(readable, weights, 0.0)
+    total = weights.sum(-1, keepdims=True)
+    return weights / jnp.where(total > 0, total, 1.0)
+
+
+def squared_distances(
+    queries: Float[Array, "time size"], keys: Float[Array, "rows size"]
+) -> Float[Array, "time rows"]:
+    """Of every query to every key; exactly 0 for equal ones, unlike a closed form."""
+    return jnp.square(queries[:, None] - keys[None]).sum(-1)
+
+
+def cosines(
+    queries: Float[Array, "time size"],
+    keys: Float[Array, "rows size"],
+    epsilon: float = 1e-6,
+) -> Float[Array, "time rows"]:
+    """Cosine similarities; a row of zeros is similar to nothing."""
+    return _unit(queries, epsilon) @ _unit(keys, epsilon).T
+
+
+def _unit(x: Array, epsilon: float) -> Array:
+    return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + epsilon)
+
+
+def nearest(
+    distances: Float[Array, "*batch rows"],
+    readable: Bool[Array, "*batch rows"],
+    order: Int[Array, "*#batch rows"],
+    count: int,
+    orders: int,
+) -> Bool[Array, "*batch rows"]:
+    """The `count` readable rows at the smallest distances, fewer if there are fewer.
+
+    Equal distances are common (the same observation twice) and round differently in a
+    step than in a sequence, where other shapes are multiplied. So distances are only
+    compared to the precision that float32 leaves beside the order, and what is equal
+    then is chosen by order.
+
+    Args:
+        distances: at least 0.
+        readable: which rows count.
+        order: from 0 to `orders` - 1, different for every readable row.
+        count: how many rows.
+        orders: how many different orders there are.
+    """
+    bits = max(orders - 1, 1).bit_length()
+    # As integers, floats of at least 0 are in the order of their values.
+    ranks = jax.lax.bitcast_convert_type(
+        jax.lax.stop_gradient(distances).astype(jnp.float32), jnp.int32
+    )
+    ranks = ((ranks >> bits) << bits) | jnp.clip(order, 0, orders - 1)
+    ranks = jnp.where(readable, ranks, jnp.iinfo(jnp.int32).max)
+    count = min(count, ranks.shape[-1])
+    furthest = -jax.lax.top_k(-ranks, count)[0][..., -1:]
+    return readable & (ranks <= furthest)

@@ -1,0 +1,123 @@
+"""The place memory against lists of items, for every eviction."""
+
+import jax
+import numpy as np
+import pytest
+
+import memory_models
+from tests.memory_models.episodic import loops
+
+SLOTS, HEADS, SIZE, PLACES = 5, 2, 8, 3
+
+
+def make(eviction="fifo"):
+    model = loops.make(
+        "spatial_transformer",
+        columns={"raw/place": (0, PLACES)},
+        eviction=eviction,
+        num_slots=SLOTS,
+        slot_size=SIZE,
+        num_heads=HEADS,
+        top_places=2,
+    )
+    return loops.perturbed(model)
+
+
+def item_of(model, x, place, step):
+    """An input with the embeddings of where and when."""
+    period = np.round(np.geomspace(4, 10_000, SIZE // 2))
+    angle = 2 * np.pi * (step % period) / period
+    when = np.concatenate([np.sin(angle), np.cos(angle)])
+    return loops.linear(model.encode, x) + loops.double(model.places)[place] + when
+
+
+def without_one(eviction, items, visits):
+    """A full list, oldest first, after its eviction."""
+    seen = [visits[place] for place, _ in items]
+    victim = {
+        "fifo": 0,
+        "lifo": len(items) - 1,
+        "most_visited": seen.index(max(seen)),
+        "least_visited": seen.index(min(seen)),
+    }[eviction]
+    return items[:victim] + items[victim + 1 :]
+
+
+def read(model, items, q):
+    """Both stages, place by place and head by head."""
+    query = loops.linear(model.summary_query, q) / SIZE**0.5
+    buckets = {p: [e for place, e in items if place == p] for p in range(PLACES)}
+    scores = {
+        p: np.mean([query @ loops.linear(model.summary_key, e) for e in bucket])
+        for p, bucket in buckets.items()
+        if bucket
+    }
+    chosen = sorted(scores, key=lambda p: -scores[p])[: model.top_places]
+    result = np.zeros(SIZE)
+    if chosen:
+        weights = loops.softmax([scores[p] for p in chosen])
+        heads = loops.linear(model.query, q).reshape(HEADS, -1)
+        for p, weight in zip(chosen, weights, strict=True):
+            both = loops.linear(model.key_value, np.array(buckets[p]))
+            keys, values = np.split(both, 2, axis=1)
+            found = []
+            for head in range(HEADS):
+                part = slice(head * SIZE // HEADS, (head + 1) * SIZE // HEADS)
+                logits = keys[:, part] @ heads[head] / (SIZE // HEADS) ** 0.5
+                found.append(loops.softmax(logits) @ values[:, part])
+            result = result + weight * np.concatenate(found)
+    return loops.linear(model.mix, result)
+
+
+def reference(model, inputs, starts):
+    items, visits, step, outputs = [], [0] * PLACES, 0, []
+    for x, start in zip(inputs, starts, strict=True):
+        if start:
+            items, visits, step = [], [0] * PLACES, 0
+        h = loops.linear(model.enter, x)
+        h = h + read(model, items, loops.layer_norm(h))
+        hidden = np.maximum(loops.linear(model.first, loops.layer_norm(h)), 0)
+        outputs.append(loops.layer_norm(h + loops.linear(model.second, hidden)))
+        place = int(np.argmax(x[:PLACES]))
+        visits[place] += 1
+        if len(items) == SLOTS:
+            items = without_one(model.eviction, items, visits)
+        items.append((place, item_of(model, x, place, step)))
+        step += 1
+    return np.array(outputs)
+
+
+@pytest.mark.parametrize("eviction", ["fifo", "lifo", "most_visited", "least_visited"])
+def test_outputs_are_those_of_lists_of_items(x64, eviction):
+    loops.compare(make(eviction), reference)
+
+
+@pytest.mark.parametrize("time", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    loops.compare_in_float32(make("most_visited"), reference, time)
+
+
+def test_only_first_in_first_out_has_a_limited_context():
+    assert make("fifo").card.context == SLOTS
+    assert make("lifo").card.context is None
+
+
+def test_what_is_missing_or_has_no_meaning_is_named():
+    def build(columns, **options):
+        return memory_models.make(
+            "spatial_transformer",
+            input_size=5,
+            output_size=6,
+            key=jax.random.key(0),
+            columns=columns,
+            **options,
+        )
+
+    with pytest.raises(ValueError, match="no eviction 'random'"):
+        build({"raw/place": (0, 3)}, eviction="random")
+    with pytest.raises(ValueError, match="slot_size=6"):
+        build({"raw/place": (0, 3)}, slot_size=6)
+    with pytest.raises(ValueError, match=r"add it to memory\.raw_keys"):
+        build({"place": (0, 3)})
+    with pytest.raises(ValueError, match=r"needs the observation key 'place'.*'cue'"):
+        build({"cue": (0, 3)})

@@ -1,0 +1,73 @@
+"""Read kernels against scipy and sorting, ties and empty stores included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.spatial
+import scipy.special
+
+from memory_models.mechanisms import slot_reads
+
+
+def test_weights_of_readable_rows_only(x64):
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(6, 9)) * 50
+    readable = generator.random((6, 9)) < 0.5
+    readable[0] = False
+    found = slot_reads.masked_softmax(jnp.asarray(scores), jnp.asarray(readable))
+    expected = scipy.special.softmax(np.where(readable[1:], scores[1:], -np.inf), -1)
+    np.testing.assert_allclose(found[1:], expected, atol=1e-14)
+    np.testing.assert_array_equal(found[0], 0)
+    squared = np.square(scores)
+    found = slot_reads.inverse_distance(
+        jnp.asarray(squared), jnp.asarray(readable), 1e-3
+    )
+    kernel = np.where(readable, 1 / (squared + 1e-3), 0)[1:]
+    np.testing.assert_allclose(found[1:], kernel / kernel.sum(-1, keepdims=True))
+    np.testing.assert_array_equal(found[0], 0)
+
+
+def test_gradients_of_an_empty_store_are_zero():
+    def read(scores):
+        nothing = jnp.zeros((2, 5), bool)
+        return slot_reads.masked_softmax(scores, nothing).sum() + (
+            slot_reads.inverse_distance(scores, nothing, 1e-3).sum()
+        )
+
+    gradient = jax.grad(read)(jnp.ones((2, 5)))
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_distances_and_cosines(x64):
+    generator = np.random.default_rng(0)
+    queries, keys = generator.normal(size=(4, 3)), generator.normal(size=(7, 3))
+    found = slot_reads.squared_distances(jnp.asarray(queries), jnp.asarray(keys))
+    expected = scipy.spatial.distance.cdist(queries, keys, "sqeuclidean")
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+    found = slot_reads.cosines(jnp.asarray(queries), jnp.asarray(keys), 0.0)
+    expected = 1 - scipy.spatial.distance.cdist(queries, keys, "cosine")
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+    zero = slot_reads.cosines(jnp.asarray(queries), jnp.zeros((1, 3)))
+    np.testing.assert_array_equal(zero, 0)
+
+
+def test_the_nearest_are_those_that_sorting_finds():
+    generator = np.random.default_rng(0)
+    distances = generator.random((20, 12)).astype(np.float32)
+    readable = generator.random((20, 12)) < 0.6
+    order = np.tile(np.arange(12), (20, 1))
+    found = slot_reads.nearest(
+        jnp.asarray(distances), jnp.asarray(readable), jnp.asarray(order), 4, 12
+    )
+    for row, flags, chosen in zip(distances, readable, found, strict=True):
+        there = np.flatnonzero(flags)
+        expected = there[np.argsort(row[there])][:4]
+        np.testing.assert_array_equal(np.flatnonzero(chosen), np.sort(expected))
+
+
+def test_ties_and_all_but_ties_go_by_order():
+    distances = jnp.float32(0.5) * (1 + 1e-7 * jnp.array([3.0, 0, 2, 1, 0, 0]))
+    order = jnp.array([2, 5, 1, 0, 4, 3])
+    readable = jnp.array([True, True, True, False, True, True])
+    found = slot_reads.nearest(distances[None], readable[None], order[None], 2, 6)
+    np.testing.assert_array_equal(np.flatnonzero(found[0]), [0, 2])
