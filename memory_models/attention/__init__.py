@@ -1,3 +1,7 @@
 """Attention over a window, and recurrent transformers."""
 
-MODELS = {}
+from memory_models.attention.attention import SlidingWindowAttention
+
+MODELS = {
+    "attention": SlidingWindowAttention,
+}

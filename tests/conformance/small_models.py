@@ -7,6 +7,7 @@ must end several times inside them, and not at their ends.
 OPTIONS = {
     # linear
     # attention
+    "attention": {"window": 5, "num_heads": 2, "head_size": 4},
     # episodic
 }
 
