@@ -1,7 +1,11 @@
 """Attention over a window, and recurrent transformers."""
 
 from memory_models.attention.attention import SlidingWindowAttention
+from memory_models.attention.gtrxl import GatedTransformerXL
+from memory_models.attention.transformer_xl import TransformerXL
 
 MODELS = {
     "attention": SlidingWindowAttention,
+    "transformer_xl": TransformerXL,
+    "gtrxl": GatedTransformerXL,
 }

@@ -249,3 +249,25 @@ def windowed_attention(
     scores = logits(cut.queries(queries), keys, cut.distance)
     weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
     return cut.merge(mix(weights, values))
+
+
+def by_distance(
+    scores: Float[Array, "*batch queries window"], reach: int
+) -> Float[Array, "*batch queries keys"]:
+    """Scores per distance, laid out per key: key j of query i is `reach + i - j` away.
+
+    Padding a row by one more than the keys and cutting the flat array anew shifts each
+    row by one more than the row before, without a gather.
+    """
+    *batch, queries, window = scores.shape
+    keys, before = reach + queries, reach - (window - 1)
+    widths = [(0, 0)] * (len(batch) + 1) + [(before, keys + 1 - before - window)]
+    rows = jnp.pad(scores[..., ::-1], widths).reshape(*batch, -1)
+    return rows[..., : queries * keys].reshape(*batch, queries, keys)
+
+
+def sinusoids(places: int, size: int) -> np.ndarray:
+    """`[places, size]`: sines, then cosines, of `place * 10000^(-2 i / size)`."""
+    frequency = 10_000.0 ** (-np.arange(0, size, 2) / size)
+    angle = np.arange(places)[:, None] * frequency
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)[:, :size]

@@ -8,6 +8,8 @@ OPTIONS = {
     # linear
     # attention
     "attention": {"window": 5, "num_heads": 2, "head_size": 4},
+    "transformer_xl": {"window": 5, "num_heads": 2, "head_size": 4},
+    "gtrxl": {"window": 5, "num_heads": 2, "head_size": 4},
     # episodic
 }
 
