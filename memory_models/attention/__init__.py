@@ -2,10 +2,12 @@
 
 from memory_models.attention.attention import SlidingWindowAttention
 from memory_models.attention.gtrxl import GatedTransformerXL
+from memory_models.attention.hopfield import ModernHopfield
 from memory_models.attention.transformer_xl import TransformerXL
 
 MODELS = {
     "attention": SlidingWindowAttention,
     "transformer_xl": TransformerXL,
     "gtrxl": GatedTransformerXL,
+    "hopfield": ModernHopfield,
 }

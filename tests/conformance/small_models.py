@@ -10,6 +10,7 @@ OPTIONS = {
     "attention": {"window": 5, "num_heads": 2, "head_size": 4},
     "transformer_xl": {"window": 5, "num_heads": 2, "head_size": 4},
     "gtrxl": {"window": 5, "num_heads": 2, "head_size": 4},
+    "hopfield": {"window": 5, "num_heads": 2, "head_size": 4},
     # episodic
 }
 
