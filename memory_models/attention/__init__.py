@@ -2,6 +2,7 @@
 
 from memory_models.attention.attention import SlidingWindowAttention
 from memory_models.attention.gtrxl import GatedTransformerXL
+from memory_models.attention.hcam import HierarchicalChunkAttention
 from memory_models.attention.hopfield import ModernHopfield
 from memory_models.attention.transformer_xl import TransformerXL
 
@@ -10,4 +11,5 @@ MODELS = {
     "transformer_xl": TransformerXL,
     "gtrxl": GatedTransformerXL,
     "hopfield": ModernHopfield,
+    "hcam": HierarchicalChunkAttention,
 }

@@ -11,6 +11,15 @@ OPTIONS = {
     "transformer_xl": {"window": 5, "num_heads": 2, "head_size": 4},
     "gtrxl": {"window": 5, "num_heads": 2, "head_size": 4},
     "hopfield": {"window": 5, "num_heads": 2, "head_size": 4},
+    "hcam": {
+        "num_chunks": 3,
+        "chunk_size": 2,
+        "top_k": 3,
+        "window": 3,
+        "num_heads": 2,
+        "head_size": 4,
+        "memory_gradient": True,
+    },
     # episodic
 }
 
