@@ -65,11 +65,11 @@ def empty_store(chunks: int, length: int, width: int, dtype) -> Store:
 
 def restart(store: Store, initial: Store, start: Bool[Array, ""]) -> Store:
     """`initial` at a start, without copying the store at every other step."""
-    return rare(_first, start, initial, (), store)
+    return rare(_first, start, initial, store)
 
 
-def _first(initial, nothing):
-    del nothing
+def _first(initial, store):
+    del store
     return initial
 
 

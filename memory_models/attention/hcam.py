@@ -99,13 +99,18 @@ class HierarchicalRead(eqx.Module):
         inner = jax.nn.softmax(logits) * weights[None, :, :, None]
         return self.out(join_heads(jnp.einsum("htmc,mchd->thd", inner, values)))
 
-    def step(self, x: Float[Array, " width"], store: Store) -> Float[Array, " width"]:
+    def step(
+        self,
+        x: Float[Array, " width"],
+        store: Store,
+        visible: Bool[Array, " slots"],
+    ) -> Float[Array, " width"]:
         """Read from one step: gather the chosen chunks, and project none of them."""
         width = store.means.shape[1]
         asked, query = self._ask(x)
         asked = affine(asked, self.summarise.weight.T) * width**-0.5
         scores = affine(asked, store.means.T)
-        weights, chosen = self._chosen(scores, readable(store))
+        weights, chosen = self._chosen(scores, visible)
         rows = self._placed(store.rows[chosen])
         of_keys, of_values = split_heads(self.key_value.weight, 2, self.num_heads)
         size = query.shape[-1]
@@ -291,9 +296,13 @@ class HierarchicalChunkAttention(MemoryModel):
         ring, local, normal = self._local(ring, x[None], start[None])
         x = x + local[0]
         store = restart(store, self._empty_store(), start)
+        # The write comes first, or the store would have to be copied for the read; it
+        # touches no chunk that could be read before it.
+        visible = readable(store)
+        store = write(store, normal[0])
         seen = store if self.memory_gradient else jax.lax.stop_gradient(store)
-        x = x + self.read.step(layer_norm(x), seen)
-        return (ring, write(store, normal[0])), x + self.feed_forward(layer_norm(x))
+        x = x + self.read.step(layer_norm(x), seen, visible)
+        return (ring, store), x + self.feed_forward(layer_norm(x))
 
     def _local(self, ring: Ring, x: Array, starts: Array) -> tuple[Ring, Array, Array]:
         """The ring, what the local attention adds, and the normalised steps."""

@@ -14,12 +14,14 @@ def split_heads(
     x: Float[Array, "*time features"], parts: int, heads: int
 ) -> list[Float[Array, "*time heads size"]]:
     """Queries, keys and so on, of a product that made them side by side."""
-    return [y.reshape(*y.shape[:-1], heads, -1) for y in jnp.split(x, parts, axis=-1)]
+    size = x.shape[-1] // (parts * heads)
+    pieces = jnp.split(x, parts, axis=-1)
+    return [y.reshape(*y.shape[:-1], heads, size) for y in pieces]
 
 
 def join_heads(x: Float[Array, "*time heads size"]) -> Float[Array, "*time features"]:
     """The heads of each step, side by side."""
-    return x.reshape(*x.shape[:-2], -1)
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
 
 
 class FeedForward(eqx.Module):

@@ -16,55 +16,49 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 Function = Callable[[Any, Any], Any]
-"""`(parameters, operand) -> result`; it may use no array but those it is given."""
+"""`(parameters, state) -> state`; it may use no array but those it is given."""
 
 SHARE = 16
 """A round treats this fraction of the rows, at least one of them."""
 
 
 def rare(
-    function: Function,
-    where: Bool[Array, ""],
-    parameters: Any,
-    operand: Any,
-    default: Any,
+    function: Function, where: Bool[Array, ""], parameters: Any, state: Any
 ) -> Any:
-    """`function(parameters, operand)` where `where` holds, else `default`.
+    """`function(parameters, state)` where `where` holds, else `state`.
 
     Works under `jit`, `scan`, any number of `vmap`s (the innermost one is compacted)
     and reverse differentiation, which is meant for single streams: differentiated under
     `vmap` it keeps a gradient of the parameters for every row.
 
     Args:
-        function: hashable, so a function of a module or a bound method without arrays.
+        function: hashable, so a function of a module or a tuple of such; it keeps the
+            structure, shapes and dtypes of the state.
         where: whether this stream needs it.
         parameters: a pytree, usually the same for all streams.
-        operand: a pytree that differs by stream.
-        default: a pytree with the structure, shapes and dtypes of the result.
+        state: a pytree that differs by stream.
     """
-    return _rare(function, where, parameters, operand, default)
+    return _rare(function, where, parameters, state)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _rare(function, where, parameters, operand, default):
-    return _compacted(function)(where, (parameters, operand), default)
+def _rare(function, where, parameters, state):
+    return _compacted(function)(where, parameters, state)
 
 
-def _rare_forward(function, where, parameters, operand, default):
-    result = _compacted(function)(where, (parameters, operand), default)
-    return result, (where, parameters, operand)
+def _rare_forward(function, where, parameters, state):
+    result = _compacted(function)(where, parameters, state)
+    return result, (where, parameters, state)
 
 
 def _rare_backward(function, residuals, cotangent):
-    where, parameters, operand = residuals
-    arguments = (parameters, operand)
-    real = eqx.filter(arguments, eqx.is_inexact_array)
-    zeros = jax.tree.map(jnp.zeros_like, real)
+    where, parameters, state = residuals
+    real = eqx.filter(parameters, eqx.is_inexact_array)
     # Integers and flags have cotangents without values; they take no part.
     cotangent = eqx.filter(cotangent, _is_real)
-    of_arguments = _compacted(_Pull(function))(where, (arguments, cotangent), zeros)
-    kept = jax.tree.map(lambda g: jnp.where(where, jnp.zeros_like(g), g), cotangent)
-    return None, *of_arguments, kept
+    zeros = jax.tree.map(jnp.zeros_like, real)
+    pull = _compacted(_Pull(function))
+    return None, *pull(where, (parameters, state), (zeros, cotangent))
 
 
 _rare.defvjp(_rare_forward, _rare_backward)
@@ -75,7 +69,11 @@ def _is_real(leaf: Any) -> bool:
 
 
 class _Pull:
-    """`(arguments, cotangent) -> gradients`; equal where its function is."""
+    """Of its function: `(arguments, (zeros, cotangent)) -> gradients`.
+
+    Where the function was not applied, the parameters have a gradient of zero, and the
+    state the cotangent itself. Equal where the functions are, so compiled once.
+    """
 
     def __init__(self, function: Function):
         self.function = function
@@ -86,40 +84,36 @@ class _Pull:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Pull) and self.function == other.function
 
-    def __call__(self, arguments: Any, cotangent: Any) -> Any:
+    def __call__(self, arguments: tuple[Any, Any], cotangents: tuple) -> tuple:
         real, rest = eqx.partition(arguments, eqx.is_inexact_array)
 
         def floats_of_result(real):
             result = self.function(*eqx.combine(real, rest))
             return eqx.filter(result, eqx.is_inexact_array)
 
-        return jax.vjp(floats_of_result, real)[1](cotangent)[0]
+        return jax.vjp(floats_of_result, real)[1](cotangents[1])[0]
 
 
 @functools.lru_cache(maxsize=256)
 def _compacted(function: Function) -> Callable[[Any, Any, Any], Any]:
     """The function as one that chooses by `cond`, and under `vmap` by compaction."""
 
-    def alone(where, arguments, default):
-        return jax.lax.cond(where, lambda: function(*arguments), lambda: default)
+    def alone(where, parameters, state):
+        return jax.lax.cond(where, lambda: function(parameters, state), lambda: state)
 
     call = jax.custom_batching.custom_vmap(alone)
 
     @call.def_vmap
-    def _(axis_size, in_batched, where, arguments, default):
-        where_batched, arguments_batched, default_batched = in_batched
-        axes = jax.tree.map(lambda batched: 0 if batched else None, arguments_batched)
-
-        def apply(arguments, size):
-            rows = jax.vmap(lambda pair: function(*pair), (axes,), axis_size=size)
-            return rows(arguments)
-
-        default = _spread(default, default_batched, axis_size)
+    def _(axis_size, in_batched, where, parameters, state):
+        where_batched, batched, state_batched = in_batched
+        axes = jax.tree.map(lambda has: 0 if has else None, batched)
+        apply = jax.vmap(function, (axes, 0))
+        state = _spread(state, state_batched, axis_size)
         if where_batched:
-            result = _in_rounds(apply, where, arguments, arguments_batched, default)
+            result = _in_rounds(apply, where, parameters, batched, state)
         else:
             result = jax.lax.cond(
-                where, lambda: apply(arguments, axis_size), lambda: default
+                where, lambda: apply(parameters, state), lambda: state
             )
         return result, jax.tree.map(lambda _: True, result)
 
@@ -135,25 +129,27 @@ def _spread(tree: Any, batched: Any, size: int) -> Any:
     )
 
 
-def _in_rounds(apply, where, arguments, batched, default):
-    """The rows where `where` holds, a few per round, in a loop until none is left."""
+def _in_rounds(apply, where, parameters, batched, state):
+    """Replace the rows where `where` holds, a few per round, until none is left."""
     total = where.shape[0]
     count = max(1, total // SHARE)
 
     def body(carry):
-        pending, result = carry
+        pending, state = carry
         # Surplus slots point one past the end: read clamped, written nowhere.
         index = jnp.nonzero(pending, size=count, fill_value=total)[0]
-        rows = jax.tree.map(
+        own = jax.tree.map(
             lambda x, has: x.at[index].get(mode="clip") if has else x,
-            arguments,
+            parameters,
             batched,
         )
-        result = jax.tree.map(
+        # Rows are read from the carry, so that it is updated in place, not copied.
+        rows = jax.tree.map(lambda x: x.at[index].get(mode="clip"), state)
+        state = jax.tree.map(
             lambda old, new: old.at[index].set(new, mode="drop"),
-            result,
-            apply(rows, count),
+            state,
+            apply(own, rows),
         )
-        return pending.at[index].set(False, mode="drop"), result
+        return pending.at[index].set(False, mode="drop"), state
 
-    return jax.lax.while_loop(lambda carry: carry[0].any(), body, (where, default))[1]
+    return jax.lax.while_loop(lambda carry: carry[0].any(), body, (where, state))[1]

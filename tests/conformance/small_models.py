@@ -20,6 +20,21 @@ OPTIONS = {
         "head_size": 4,
         "memory_gradient": True,
     },
+    "rmt": {"num_tokens": 3, "segment_length": 4, "num_heads": 2, "head_size": 4},
+    "rate": {
+        "num_tokens": 2,
+        "segment_length": 3,
+        "cached_segments": 1,
+        "num_heads": 2,
+        "head_size": 4,
+    },
+    "transformer_fam": {
+        "memory_size": 2,
+        "block_length": 2,
+        "history_blocks": 2,
+        "num_heads": 2,
+        "head_size": 4,
+    },
     # episodic
 }
 

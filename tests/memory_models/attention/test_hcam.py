@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from memory_models.attention.chunks import readable
 from tests.memory_models.attention.loops import (
     apply,
     build,
@@ -129,7 +130,7 @@ def test_one_chunk_and_no_choice_is_attention_over_that_chunk(x64):
         jnp.zeros(3, bool),
     )
     x = np.random.default_rng(5).normal(size=OUTPUTS)
-    found = model.read.step(jnp.asarray(x), store)
+    found = model.read.step(jnp.asarray(x), store, readable(store))
     read = doubled(model).read
     frequency = 10_000.0 ** (-np.arange(0, OUTPUTS, 2) / OUTPUTS)
     angle = np.array([2.0, 1.0, 0.0])[:, None] * frequency

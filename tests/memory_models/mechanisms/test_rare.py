@@ -16,11 +16,11 @@ def work(parameters, operand):
 
 
 def step(parameters, x, count, where):
-    return rare(work, where, parameters, (x, count), (x * 0.5, count))
+    return rare(work, where, parameters, (x * 0.5, count))
 
 
 def expected(parameters, x, count, where):
-    done = (jnp.tanh(x @ parameters), count + 1)
+    done = (jnp.tanh(0.5 * x @ parameters), count + 1)
     flag = where[..., None]
     return jnp.where(flag, done[0], x * 0.5), jnp.where(where, done[1], count)
 
@@ -110,13 +110,13 @@ def test_gradients_through_scan_and_vmap(x64):
 def test_no_round_runs_where_nothing_is_needed():
     rounds = []
 
-    def noted(parameters, operand):
+    def noted(parameters, state):
         jax.debug.callback(lambda: rounds.append(1))
-        return operand
+        return state
 
     def run(where):
         rounds.clear()
-        call = jax.vmap(lambda w, x: rare(noted, w, (), x, x))
+        call = jax.vmap(lambda w, x: rare(noted, w, (), x))
         jax.block_until_ready(call(where, jnp.zeros(ROWS)))
         jax.effects_barrier()
         return len(rounds)
