@@ -205,7 +205,7 @@ def loss(network: Network, data: Sequences) -> Array:
     return -jnp.where(asked, scores, 0.0).sum() / asked.sum()
 
 
-def make_programs(name: str) -> tuple[Any, Any, Any]:
+def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
     """The initial runs, the training program, and the test of one batch of `TIME`."""
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LEARNING_RATE))
     rest = eqx.filter_eval_shape(lambda k: Network(name, key=k), jax.random.key(0))

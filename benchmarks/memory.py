@@ -32,10 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "memory.json"
 PAGE = ROOT / "docs" / "models.md"
 WIDTH = 128
-COLUMNS = {
-    "place": (0, 32),
-    "cue": (32, 64),
-}
+COLUMNS = {"place": (0, 32), "cue": (32, 64), "raw/place": (64, 96)}
 """For models that read observation keys by name."""
 SHAPES = {"step": (64, 64), "short": (128, 64), "long": (1024, 8)}
 """Steps and streams of each measurement."""
