@@ -31,7 +31,7 @@ from memory_models.mechanisms.matrix_scan import (
 )
 
 CHUNK_SIZE = 16
-"""Steps per chunk; the inverse costs more than in chunks of 32 is gained elsewhere."""
+"""Steps per chunk: the inverse costs more than chunks of 32 gain elsewhere."""
 
 
 def delta_scan(
@@ -110,7 +110,8 @@ def unit_lower_solve(
     """`x` with `x + below @ x = right`, where `below` is strictly lower triangular.
 
     The inverse of `I + below` grows from blocks of one row to blocks twice as large.
-    On CPU that takes a tenth of the time of a triangular solve in batches. Unlike a
+    With it, the scan of 1024 steps on CPU takes 0.9 times as long as with a triangular
+    solve in batches for chunks of 16 steps, and a ninth for chunks of 32. Unlike a
     product of powers of `below` it is exact for keys that repeat, where the inverse is
     small but the powers are astronomically large.
     """
