@@ -11,10 +11,12 @@ of Yang et al. 2024, arXiv:2406.06484), after which the rest is a matrix scan.
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
 from memory_models.mechanisms.chunks import (
+    KEPT,
     by_head,
     chunk_scan,
     decays_of,
@@ -119,7 +121,7 @@ def unit_lower_solve(
 
 
 def _solve_forward(below, right):
-    inverse = _unit_lower_inverse(below)
+    inverse = checkpoint_name(_unit_lower_inverse(below), KEPT)
     solution = inverse @ right
     return solution, (inverse, solution)
 
