@@ -178,11 +178,7 @@ class MatrixLSTM(MemoryModel):
 
     def _read(self, outputs: tuple, mixed: Array, gate: Array, through: Array) -> Array:
         """Divided, normalised per head, gated, mixed and added."""
-        sums, scale = outputs
-        # Where exp(-m) would overflow, the quotient is zero anyway.
-        least = jnp.exp(jnp.minimum(-scale, 80.0))
-        weight = jnp.maximum(jnp.abs(sums[..., -1]), least) + 1e-6
-        normal = join_heads(layer_norm(sums[..., :-1] / weight[..., None]))
+        normal = join_heads(layer_norm(weighted_means(*outputs)))
         kept = normal + mixed * jnp.broadcast_to(self.skip, mixed.shape)
         return self.mix(kept * gate) + through
 
@@ -196,3 +192,13 @@ class MatrixLSTM(MemoryModel):
             summary="linear attention with exponential gates",
             use="recall where few of many inputs are worth keeping",
         )
+
+
+def weighted_means(
+    sums: Float[Array, "*time heads values"], scale: Float[Array, "*time heads"]
+) -> Float[Array, "*time heads size"]:
+    """N / max(|d|, 1), from exp(-m) [n, d] and m."""
+    # Where exp(-m) would overflow, the quotient is zero anyway.
+    least = jnp.exp(jnp.minimum(-scale, 80.0))
+    weight = jnp.maximum(jnp.abs(sums[..., -1]), least) + 1e-6
+    return sums[..., :-1] / weight[..., None]

@@ -39,7 +39,8 @@ class RealGatedLinearRecurrentUnit(MemoryModel):
         input_gate: W_i, `[heads, block, block]`.
         decay_gate: W_g, likewise.
         gate_bias: b_i and b_g, `[2, units]`.
-        log_rate: such that a is 0.9 to 0.999 where g is 1, uniform in a^2.
+        log_rate: such that a is 0.9 to 0.999 where g is 1, uniform in a^2, as the paper
+            says; its reference code draws a^(1/8) there.
         mix: W_o.
     """
 

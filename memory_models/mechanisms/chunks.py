@@ -24,6 +24,11 @@ from memory_models.base import State
 CHUNK_SIZE = 32
 """Steps per chunk."""
 
+KEPT = "kept"
+"""The `checkpoint_name` of what a body wants stored for the backward pass."""
+
+_POLICY = jax.checkpoint_policies.save_only_these_names(KEPT)
+
 LOWEST = -1e30
 """The logarithm of nothing: finite, because the difference of two infinities is nan."""
 
@@ -86,7 +91,7 @@ def chunk_scan(
         fill = jax.tree.map(lambda _: 0.0, arrays)
     elements = jax.tree.map(split, arrays, fill), split(starts, False)
     state, outputs = jax.lax.scan(
-        jax.checkpoint(one, prevent_cse=False), state, elements
+        jax.checkpoint(one, prevent_cse=False, policy=_POLICY), state, elements
     )
     return state, jax.tree.map(
         lambda x: x.reshape(count * size, *x.shape[2:])[:time], outputs

@@ -11,10 +11,12 @@ of Yang et al. 2024, arXiv:2406.06484), after which the rest is a matrix scan.
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
 from memory_models.mechanisms.chunks import (
+    KEPT,
     by_head,
     chunk_scan,
     decays_of,
@@ -31,7 +33,7 @@ from memory_models.mechanisms.matrix_scan import (
 )
 
 CHUNK_SIZE = 16
-"""Steps per chunk; the inverse costs more than in chunks of 32 is gained elsewhere."""
+"""Steps per chunk: the inverse costs more than chunks of 32 gain elsewhere."""
 
 
 def delta_scan(
@@ -110,7 +112,8 @@ def unit_lower_solve(
     """`x` with `x + below @ x = right`, where `below` is strictly lower triangular.
 
     The inverse of `I + below` grows from blocks of one row to blocks twice as large.
-    On CPU that takes a tenth of the time of a triangular solve in batches. Unlike a
+    With it, the scan of 1024 steps on CPU takes 0.9 times as long as with a triangular
+    solve in batches for chunks of 16 steps, and a ninth for chunks of 32. Unlike a
     product of powers of `below` it is exact for keys that repeat, where the inverse is
     small but the powers are astronomically large.
     """
@@ -118,7 +121,7 @@ def unit_lower_solve(
 
 
 def _solve_forward(below, right):
-    inverse = _unit_lower_inverse(below)
+    inverse = checkpoint_name(_unit_lower_inverse(below), KEPT)
     solution = inverse @ right
     return solution, (inverse, solution)
 

@@ -20,7 +20,9 @@ class IndependentlyRecurrentNetwork(MemoryModel):
     gradient everywhere. At the start 1 - u is log-uniform from 1 / max_period to 1,
     so that units forget after 1 to `max_period` steps, and W of a unit is scaled by
     sqrt(1 - u^2), which keeps h at the scale of white input; the paper normalises by
-    batch instead. A second layer (`num_layers`) lets units see each other.
+    batch instead. b begins at 2 (1 - u), so that units settle around 2: one that falls
+    to 0 has forgotten everything. A second layer (`num_layers`) lets units see each
+    other.
 
     Attributes:
         project: W and b.
@@ -61,7 +63,11 @@ class IndependentlyRecurrentNetwork(MemoryModel):
         recurrent = 1 - max_period**-uniform
         self.weight = jnp.arctanh(recurrent)
         scale = jnp.sqrt(1 - jnp.square(recurrent))
-        self.project = _scaled(project, scale)
+        self.project = eqx.tree_at(
+            lambda layer: (layer.weight, layer.bias),
+            project,
+            (project.weight * scale[None], 2 * (1 - recurrent)),
+        )
 
     def initial_state(self) -> Float[Array, " hidden"]:
         """Zeros."""
@@ -106,7 +112,3 @@ class IndependentlyRecurrentNetwork(MemoryModel):
             summary="units that see only their own past",
             use="long lags at little cost; stack two or more",
         )
-
-
-def _scaled(layer: Linear, scale: Array) -> Linear:
-    return eqx.tree_at(lambda m: m.weight, layer, layer.weight * scale[None])

@@ -46,7 +46,7 @@ class LegendreMemoryUnit(MemoryModel):
     read: Linear
     recurrent: Linear
     order: int = eqx.field(static=True)
-    window: float = eqx.field(static=True)
+    window: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class LegendreMemoryUnit(MemoryModel):
     def dynamics(self) -> tuple[Float[Array, "order order"], Float[Array, " order"]]:
         """A and B, for rows multiplied from the left."""
         dtype = self.write.weight.dtype
-        transition, drive = legendre_hold(self.order, float(self.window))
+        transition, drive = legendre_hold(self.order, self.window)
         return jnp.asarray(transition.T, dtype), jnp.asarray(drive, dtype)
 
     def __call__(
@@ -161,7 +161,7 @@ def _cell(gates: Sequence[Gate], hidden: Array, nothing: None) -> Array:
 
 
 @functools.cache
-def legendre_hold(order: int, window: float) -> tuple[np.ndarray, np.ndarray]:
+def legendre_hold(order: int, window: int) -> tuple[np.ndarray, np.ndarray]:
     """The Legendre delay system over one step, in double precision.
 
     `window dm/dt = A m + B u` with A_ij = (2i + 1) (-1 if i < j else (-1)^(i-j+1)) and
