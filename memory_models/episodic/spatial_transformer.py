@@ -19,7 +19,10 @@ from memory_models.mechanisms.slot_store import (
 )
 from memory_models.registry import Columns, column
 
-State = tuple[Float[Array, "slots slot_size"], Book]
+Rows = tuple[Float[Array, "rows slot_size"], Float[Array, "rows both"]]
+"""Of each item: its summary key, and its keys and values for all heads."""
+
+State = tuple[Rows, Book]
 
 
 class SpatialTransformer(MemoryModel):
@@ -87,7 +90,7 @@ class SpatialTransformer(MemoryModel):
         columns: Columns,
         place_key: str = "place",
         num_slots: int = 128,
-        slot_size: int = 64,
+        slot_size: int = 40,
         num_heads: int = 4,
         top_places: int = 4,
         eviction: str = "fifo",
@@ -146,8 +149,9 @@ class SpatialTransformer(MemoryModel):
     def initial_state(self) -> State:
         """No items, no visits."""
         places, size = self.places.shape
-        items = jnp.zeros((self.num_slots, size), self.places.dtype)
-        return items, empty_book(self.num_slots, places)
+        widths, dtype = (size, 2 * size), self.places.dtype
+        summary, both = (jnp.zeros((self.num_slots, w), dtype) for w in widths)
+        return (summary, both), empty_book(self.num_slots, places)
 
     def __call__(
         self,
@@ -156,13 +160,14 @@ class SpatialTransformer(MemoryModel):
         starts: Bool[Array, " time"],
     ) -> tuple[State, Float[Array, "time outputs"]]:
         """Plan all evictions, then read the stored and the new items as one tape."""
-        items, book = select_state(starts[0], self.initial_state(), state)
+        rows, book = select_state(starts[0], self.initial_state(), state)
         places = self._place(inputs)
         made = plan(book, places, starts, self.eviction, first_age=1)
-        tape = jnp.concatenate([items, self._items(inputs, places, made.clock)])
+        new = self._rows(inputs, places, made.clock)
+        tape = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), rows, new)
         outputs = self._answer(tape, made.place, made.readable, inputs)
-        items = take_rows(tape, made.entry, made.book.time >= 0)
-        return (items, made.book), outputs
+        rows = take_rows(tape, made.entry, made.book.time >= 0)
+        return (rows, made.book), outputs
 
     def step(
         self,
@@ -171,77 +176,76 @@ class SpatialTransformer(MemoryModel):
         start: Bool[Array, ""],
     ) -> tuple[State, Float[Array, " outputs"]]:
         """Read the slots, then write one row."""
-        items, book = select_state(start, self.initial_state(), state)
+        rows, book = select_state(start, self.initial_state(), state)
         place, readable = self._place(input), book.time >= 0
-        outputs = self._answer(items, book.place, readable[None], input[None])
-        item = self._items(input, place, book.clock)
+        outputs = self._answer(rows, book.place, readable[None], input[None])
+        new = self._rows(input, place, book.clock)
         book, slot = book_write(book, place, self.eviction)
-        return (items.at[slot].set(item), book), outputs[0]
+        rows = jax.tree.map(lambda all, row: all.at[slot].set(row), rows, new)
+        return (rows, book), outputs[0]
 
     def _place(self, inputs: Float[Array, "*time features"]) -> Int[Array, "*time"]:
         start, stop = self.slice
         return jnp.argmax(inputs[..., start:stop], axis=-1).astype(jnp.int32)
 
-    def _items(self, inputs: Array, places: Array, clock: Array) -> Array:
-        """What is stored: the input, where and when."""
+    def _rows(self, inputs: Array, places: Array, clock: Array) -> tuple:
+        """What is stored of an item: the input, where and when."""
         half, dtype = self.places.shape[1] // 2, self.places.dtype
         when = sinusoids(clock, whole_periods(half, 4, 10_000), dtype)
-        return self.encode(inputs) + self.places[places] + when
+        item = self.encode(inputs) + self.places[places] + when
+        return self.summary_key(item), self.key_value(item)
 
     def _answer(
         self,
-        items: Float[Array, "rows slot_size"],
+        rows: Rows,
         place: Int[Array, " rows"],
         readable: Bool[Array, "time rows"],
         inputs: Float[Array, "time features"],
     ) -> Float[Array, "time outputs"]:
         """The layer: a read, then a feed-forward block."""
         h = self.enter(inputs)
-        h = h + self._read(items, place, readable, layer_norm(h))
+        h = h + self._read(rows, place, readable, layer_norm(h))
         h = h + self.second(jax.nn.relu(self.first(layer_norm(h))))
         return layer_norm(h)
 
     def _read(
-        self, items: Array, place: Array, readable: Array, queries: Array
+        self, rows: Rows, place: Array, readable: Array, queries: Array
     ) -> Float[Array, "time outputs"]:
         """Choose places, and attend within them."""
-        at = jax.nn.one_hot(place, self.places.shape[0], dtype=items.dtype)
-        place_weights = self._choose(items, at, readable, queries)
-
+        weights, chosen = self._choose(rows[0], place, readable, queries)
         time, heads = queries.shape[0], self.num_heads
-        size = items.shape[1] // heads
+        size = self.places.shape[1] // heads
         query = self.query(queries).reshape(time, heads, size)
-        keys, values = jnp.split(
-            self.key_value(items).reshape(-1, 2 * heads, size), 2, axis=1
-        )
-        scores = jnp.einsum("thd,mhd->mth", query, keys) * size**-0.5
-        flags = readable.T[..., None]
-        # A softmax within each place, shifted by the largest score in that place.
-        bounded = jax.lax.stop_gradient(jnp.where(flags, scores, -jnp.inf))
-        largest = jax.ops.segment_max(bounded, place, num_segments=at.shape[1])
-        shift = jnp.where(jnp.isfinite(largest), largest, 0.0)[place]
-        weights = jnp.exp(jnp.where(flags, scores - shift, 0.0))
-        weights = jnp.where(flags, weights, 0.0)
-        totals = jnp.einsum("mth,mp->pth", weights, at)
-        share = place_weights.T[..., None] / jnp.where(totals > 0, totals, 1.0)
-        weights = weights * jnp.einsum("pth,mp->mth", share, at)
-        found = jnp.einsum("mth,mhd->thd", weights, values)
+        keys, values = jnp.split(rows[1].reshape(-1, 2 * heads, size), 2, axis=1)
+        scores = jnp.einsum("thd,mhd->htm", query, keys) * size**-0.5
+        # The softmax within each chosen place, then all of them together.
+        total = jnp.zeros_like(scores)
+        for index in range(chosen.shape[1]):
+            here = readable & (place[None] == chosen[:, index, None])
+            within = masked_softmax(scores, jnp.broadcast_to(here[None], scores.shape))
+            total = total + weights[None, :, index, None] * within
+        found = jnp.einsum("htm,mhd->thd", total, values)
         return self.mix(found.reshape(time, heads * size))
 
     def _choose(
-        self, items: Array, at: Array, readable: Array, queries: Array
-    ) -> Float[Array, "time places"]:
-        """Weights of the places, 0 for those that are not chosen."""
-        scores = self.summary_query(queries) @ self.summary_key(items).T
-        scores = jnp.where(readable, scores * items.shape[1] ** -0.5, 0.0)
-        counts = readable.astype(items.dtype) @ at
+        self, keys: Array, place: Array, readable: Array, queries: Array
+    ) -> tuple[Float[Array, "time chosen"], Int[Array, "time chosen"]]:
+        """Which places are read, and their weights: 0 for those without an item."""
+        places = self.places.shape[0]
+        at = jax.nn.one_hot(place, places, dtype=keys.dtype)
+        scores = self.summary_query(queries) @ keys.T
+        scores = jnp.where(readable, scores * keys.shape[1] ** -0.5, 0.0)
+        counts = readable.astype(keys.dtype) @ at
         means = (scores @ at) / jnp.maximum(counts, 1.0)
         known = counts > 0
         best = jnp.where(known, means, -jnp.inf).max(-1, keepdims=True)
         away = 1 + jnp.where(known, best - means, 0.0)
-        order = jnp.arange(at.shape[1], dtype=jnp.int32)[None]
-        chosen = nearest(away, known, order, self.top_places, at.shape[1])
-        return masked_softmax(means, chosen)
+        order = jnp.arange(places, dtype=jnp.int32)[None]
+        chosen = nearest(away, known, order, self.top_places, places)
+        weights = masked_softmax(means, chosen)
+        count = min(self.top_places, places)
+        index = jax.lax.top_k(chosen.astype(jnp.int32), count)[1]
+        return jnp.take_along_axis(weights, index, axis=-1), index
 
     @property
     def card(self) -> Card:

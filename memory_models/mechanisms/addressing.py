@@ -34,8 +34,10 @@ def usage_after(
     No gradient flows through the write weights here, as in the authors' code.
     """
     write = jax.lax.stop_gradient(write)
-    retained = jnp.prod(1 - free[:, None] * reads, axis=0)
-    return (usage + (1 - usage) * write) * retained
+    usage = usage + (1 - usage) * write
+    for head in range(reads.shape[0]):
+        usage = usage * (1 - free[head] * reads[head])
+    return usage
 
 
 def allocation(usage: Weights, epsilon: float = 1e-6) -> Weights:
@@ -44,10 +46,14 @@ def allocation(usage: Weights, epsilon: float = 1e-6) -> Weights:
     Slots whose usage differs by less than 2^-16 are taken in their order, so that
     rounding does not decide between equal ones.
     """
-    order = jnp.argsort(jnp.round(usage * 2**16).astype(jnp.int32), stable=True)
-    used = epsilon + (1 - epsilon) * usage[order]
-    before = jnp.concatenate([jnp.ones(1, used.dtype), jnp.cumprod(used)[:-1]])
-    return ((1 - used) * before)[jnp.argsort(order)]
+    # Which slot comes before which, instead of sorting: nothing is moved around, and a
+    # product of what comes before is a matrix product of logarithms.
+    rank = jnp.round(usage * 2**16).astype(jnp.int32)
+    slot = jnp.arange(usage.shape[0], dtype=jnp.int32)
+    earlier = slot[None] < slot[:, None]
+    before = (rank[None] < rank[:, None]) | ((rank[None] == rank[:, None]) & earlier)
+    used = epsilon + (1 - epsilon) * usage
+    return (1 - used) * jnp.exp(before.astype(used.dtype) @ jnp.log(used))
 
 
 def link_after(link: Link, precedence: Weights, write: Weights) -> Link:

@@ -40,8 +40,15 @@ def normalised(
 def squared_distances(
     queries: Float[Array, "time size"], keys: Float[Array, "rows size"]
 ) -> Float[Array, "time rows"]:
-    """Of every query to every key; exactly 0 for equal ones, unlike a closed form."""
-    return jnp.square(queries[:, None] - keys[None]).sum(-1)
+    """Of every query to every key, exactly 0 for equal ones.
+
+    The values are those of the differences; gradients take the form with a matrix
+    product, whose values would lose small distances in rounding.
+    """
+    exact = jnp.square(jax.lax.stop_gradient(queries[:, None] - keys[None])).sum(-1)
+    squares = jnp.square(queries).sum(-1)[:, None] + jnp.square(keys).sum(-1)[None]
+    product = squares - 2 * (queries @ keys.T)
+    return product + jax.lax.stop_gradient(exact - product)
 
 
 def cosines(

@@ -86,10 +86,11 @@ def compare(model, reference, *, time=40, atol=1e-11):
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=atol)
 
 
-def compare_in_float32(model, reference, time, *, chance=0.001):
-    """The same in single precision, over long episodes."""
-    inputs, starts = data(time, chance=chance)
+def compare_in_float32(model, reference, time, *, share=1.0):
+    """The same in single precision, over long episodes; for a `share` of the steps."""
+    inputs, starts = data(time, chance=0.001)
     inputs = inputs.astype(np.float32)
     outputs = run_in_chunks(model, jnp.asarray(inputs), jnp.asarray(starts))
     expected = reference(in_numpy(model), double(inputs), starts)
-    np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-3)
+    gaps = np.abs(outputs - expected).max(axis=1)
+    assert np.quantile(gaps, share) <= 1e-3
