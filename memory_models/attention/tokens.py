@@ -31,25 +31,28 @@ Memory = Float[Array, "tokens width"]
 
 
 class MemoryTokenLayer(eqx.Module):
-    """A pre-norm block on the steps of a segment and on memory tokens M.
+    """A pre-norm block on the steps of a segment and on memory tokens.
 
-        q, k, v = layer_norm(x) W_qkv               of steps and of tokens alike
-        a = softmax over [M; the steps of the segment up to this one]
+        m = M + P                                   the tokens as the block sees them
+        q, k, v = layer_norm(x) W_qkv               of steps and of tokens (x = m) alike
+        a = softmax over [m; the steps of the segment up to this one]
         y = x + a W_o + b_o
         block(x) = y + feed_forward(layer_norm(y))
 
-    Steps are told apart by rotary positions; tokens have none, only their own learned
-    initial values. The state holds keys that are rotated by their place in the segment.
-    At the end of a segment the tokens pass through the same block, as if they stood
-    after its last step, and see all of it and each other:
-    M' = keep(M, layer_norm(block(M))). The norm, which is without learned scale or
-    offset, holds tokens at unit scale over any number of segments.
+    Steps are told apart by rotary positions, tokens by vectors P of their own: without
+    them, tokens that obey one update and see the same steps soon become equal. The
+    state holds keys that are rotated by their place in the segment. At the end of a
+    segment the tokens pass through the same block, as if they stood after its last
+    step, and see all of it and each other: M' = keep(m, layer_norm(block(m))). The
+    norm, which is without learned scale or offset, holds tokens at unit scale over any
+    number of segments.
 
     Attributes:
         project: W_qkv.
         out: W_o, b_o.
         feed_forward: the second sublayer.
         tokens: M before the first segment of an episode.
+        identity: P.
         num_heads: how many heads.
         segment_length: steps in a segment.
         history: complete segments that a step sees besides its own.
@@ -59,6 +62,7 @@ class MemoryTokenLayer(eqx.Module):
     out: Linear
     feed_forward: FeedForward
     tokens: Memory
+    identity: Memory
     num_heads: int = eqx.field(static=True)
     segment_length: int = eqx.field(static=True)
     history: int = eqx.field(static=True)
@@ -75,14 +79,15 @@ class MemoryTokenLayer(eqx.Module):
         expansion: int,
         key: PRNGKeyArray,
     ):
-        """Draw the weights; tokens start standard normal."""
-        keys = jax.random.split(key, 4)
+        """Draw the weights; tokens and their vectors start standard normal."""
+        keys = jax.random.split(key, 5)
         inner = num_heads * head_size
         self.project = Linear(width, 3 * inner, key=keys[0], use_bias=False)
         self.out = Linear(inner, width, key=keys[1])
         self.feed_forward = FeedForward(width, expansion * width, key=keys[2])
         dtype = self.out.weight.dtype
         self.tokens = jax.random.normal(keys[3], (num_tokens, width), dtype)
+        self.identity = jax.random.normal(keys[4], (num_tokens, width), dtype)
         self.num_heads, self.history = num_heads, history
         self.segment_length = segment_length
 
@@ -143,9 +148,9 @@ class MemoryTokenLayer(eqx.Module):
         query, key, value = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
         length, scale = self.segment_length, self._head_size() ** -0.5
         clock = restart(clock, self.initial_state(), start)
-        key = _rotate_by(key, clock.place)
+        key = rotate_by(key, clock.place)
         clock, visible = enter(clock, (key, value), length)
-        tokens = layer_norm(clock.memory)
+        tokens = layer_norm(clock.memory + self.identity)
         _, of_keys, of_values = split_heads(self.project.weight, 3, self.num_heads)
         asked = jnp.einsum("hd,whd->hw", query * scale, of_keys)
         scores = affine(asked, tokens.T)
@@ -160,21 +165,21 @@ class MemoryTokenLayer(eqx.Module):
         clock = leave(clock, _write, (self, keep), length)
         return clock, self.finish(x, read)
 
-    def written(self, memory: Memory, segment: tuple[Array, Array]) -> Memory:
-        """The tokens after a segment with rotated keys, before they are kept."""
+    def written(self, tokens: Memory, segment: tuple[Array, Array]) -> Memory:
+        """The tokens, with their vectors, after a segment with rotated keys."""
         keys, values = segment
         query, token_keys, token_values = split_heads(
-            self.project(layer_norm(memory)), 3, self.num_heads
+            self.project(layer_norm(tokens)), 3, self.num_heads
         )
         length, scale = self.segment_length, self._head_size() ** -0.5
         scores = jnp.einsum("qhd,khd->hqk", query * scale, token_keys)
-        after = np.full(memory.shape[0], length)
+        after = np.full(tokens.shape[0], length)
         turned = rotate(query, after) * scale
         near = jnp.einsum("qhd,khd->hqk", turned, keys)
         weights = jax.nn.softmax(jnp.concatenate([scores, near], axis=2))
         values = jnp.concatenate([token_values, values])
         read = jnp.einsum("hqk,khd->qhd", weights, values)
-        return layer_norm(self.finish(memory, read))
+        return layer_norm(self.finish(tokens, read))
 
     def finish(
         self, x: Float[Array, "*time width"], read: Float[Array, "*time heads size"]
@@ -189,7 +194,7 @@ class MemoryTokenLayer(eqx.Module):
         for back in range(self.history, -1, -1):
             at = (self.history - back) * length
             keys = clock.entries[0][at : at + length]
-            turned = _rotate_by(query, clock.place + back * length)
+            turned = rotate_by(query, clock.place + back * length)
             scores.append(jnp.einsum("hd,khd->hk", turned, keys))
         return jnp.concatenate(scores, axis=1)
 
@@ -203,7 +208,8 @@ class MemoryTokenLayer(eqx.Module):
         """Keys and values of tokens."""
         weight = self.project.weight
         inner = weight.shape[1] // 3
-        made = affine(layer_norm(memories), weight[:, inner:])
+        seen = layer_norm(memories + self.identity[None])
+        made = affine(seen, weight[:, inner:])
         return split_heads(made, 2, self.num_heads)
 
     def _head_size(self) -> int:
@@ -216,8 +222,9 @@ def _write(
     """What a completed segment, its keys rotated, makes of the tokens."""
     layer, keep = parameters
     memory, segment = operand
-    written = layer.written(memory, segment)
-    return written if keep is None else keep(memory, written)
+    tokens = memory + layer.identity
+    written = layer.written(tokens, segment)
+    return written if keep is None else keep(tokens, written)
 
 
 def _write_unturned(parameters: Any, operand: tuple[Any, Any]) -> Memory:
@@ -230,7 +237,7 @@ def _flat_versions(x: Float[Array, "blocks versions tokens heads size"]) -> Arra
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 
 
-def _rotate_by(
+def rotate_by(
     x: Float[Array, "heads size"], place: Array
 ) -> Float[Array, "heads size"]:
     """`rotate`, by a place that is only known at run time."""

@@ -14,14 +14,15 @@ class TransformerFeedbackMemory(MemoryModel):
     """One layer of TransformerFAM (Hwang et al. 2024).
 
         x = inputs W_e + b_e                            (only where the sizes differ)
-        outputs = block(x)           sees F, its own block and the blocks before it
-        F' = layer_norm(block(F))    after every block, sees F and that block only
+        outputs = block(x)           sees f = F + P, its own block and those before it
+        F' = layer_norm(block(f))    after every block, sees f and that block only
 
     F, the feedback memory, passes through the same weights as the steps do
     (`MemoryTokenLayer`). Without it this is block sliding-window attention: a step sees
     the steps of its block up to itself, and `history_blocks` complete blocks. The paper
     normalises F only where it is read; here it is also normalised where it is written,
-    without which it grows with every block and learns ever more slowly. As there, every
+    without which it grows with every block and learns ever more slowly. P is not in the
+    paper: without it the vectors of F become equal within some blocks. As there, every
     layer of a stack has a feedback memory of its own.
 
     Attributes:

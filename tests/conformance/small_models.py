@@ -40,6 +40,12 @@ OPTIONS = {
         "num_heads": 2,
         "head_size": 4,
     },
+    "memformer": {
+        "num_slots": 3,
+        "segment_length": 4,
+        "num_heads": 2,
+        "head_size": 4,
+    },
     "transformer_fam": {
         "memory_size": 2,
         "block_length": 2,

@@ -57,6 +57,14 @@ def test_gradients_reach_earlier_segments(x64):
     np.testing.assert_array_equal(reached, np.arange(23) >= 2)
 
 
+def test_tokens_stay_different():
+    model, time = make(), 2000
+    inputs = jnp.asarray(random_run(time, INPUTS, dtype=np.float32)[0])
+    state, _ = run(model, model.initial_state(), inputs, jnp.zeros(time, bool))
+    memory = np.asarray(state.memory)
+    assert np.linalg.norm(memory[0] - memory[1]) > 0.3
+
+
 @pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_float32_stays_with_float64(time):
     stays_with_double(make, token_run, time, INPUTS)

@@ -39,11 +39,12 @@ def token_run(model, inputs, starts, keep=lambda memory, written: written):
         x = apply(model.encode, raw)
         segments[-1].append((place, x))
         seen = [step for segment in segments for step in segment]
-        outputs.append(attend(layer, x, tokens, seen, place))
+        marked = tokens + layer.identity
+        outputs.append(attend(layer, x, marked, seen, place))
         place += 1
         if len(segments[-1]) == layer.segment_length:
-            written = [attend(layer, m, tokens, segments[-1], place) for m in tokens]
+            written = [attend(layer, m, marked, segments[-1], place) for m in marked]
             if len(tokens):
-                tokens = keep(tokens, norm(np.array(written)))
+                tokens = keep(marked, norm(np.array(written)))
             segments = [*segments, []][-(layer.history + 1) :]
     return np.array(outputs)

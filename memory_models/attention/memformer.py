@@ -1,0 +1,300 @@
+"""Memformer: memory slots that are read by cross-attention and slowly forget."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from memory_models.attention.layers import (
+    FeedForward,
+    encoded,
+    encoder,
+    join_heads,
+    split_heads,
+)
+from memory_models.attention.tokens import rotate_by
+from memory_models.base import Card, MemoryModel, Sizing
+from memory_models.mechanisms.affine import affine
+from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.ring_attention import (
+    Bands,
+    bands,
+    masked_softmax,
+    mix,
+    rotary_logits,
+    rotate,
+)
+from memory_models.mechanisms.segment_clock import (
+    Clock,
+    empty_clock,
+    enter,
+    follow,
+    leave,
+    restart,
+)
+
+Slots = Float[Array, "slots width"]
+
+
+class Memformer(MemoryModel):
+    """One layer of Memformer (Wu et al. 2022), for acting at every step.
+
+        x = inputs W_e + b_e                            (only where the sizes differ)
+        a = x + self_attention(layer_norm(x) of the segment up to this step)
+        b = a + cross_attention(layer_norm(a), slots M)
+        outputs = b + feed_forward(layer_norm(b))
+
+    After every `segment_length` steps of an episode each slot M_i attends to itself and
+    to the outputs Y of the segment, to no other slot, at the temperature tau:
+
+        M'_i = softmax(M_i W_q [M_i; Y] W_k / (sqrt(head_size) tau)) [M_i; Y] W_v W_o
+        M_i <- (M'_i + v_i) / |M'_i + v_i|,      at first M_i = v_i / |v_i|
+
+    The bias v makes a slot that learns nothing new forget, towards v. Slots are of
+    length 1; in products they are multiplied by sqrt(width), and Y is normalised, so
+    that both are of unit scale. Where the paper has an encoder and a decoder, this is
+    one causal layer with rotary positions; its replay of segments, which saves memory
+    in training, is left out. Gradients flow through the writes of a sequence.
+
+    Attributes:
+        encode: W_e, b_e, or None.
+        project: queries, keys and values of the self-attention.
+        out: its output layer.
+        ask: queries of the cross-attention.
+        slot_key_value: its keys and values.
+        slot_out: its output layer.
+        feed_forward: the last sublayer.
+        update: W_q, W_k and W_v of the write.
+        update_out: W_o.
+        bias: v, `[slots, width]`.
+        num_heads: of every attention.
+        segment_length: steps between two writes.
+        temperature: tau.
+    """
+
+    is_block = True
+    sizing = Sizing(state=None)
+
+    encode: Linear | None
+    project: Linear
+    out: Linear
+    ask: Linear
+    slot_key_value: Linear
+    slot_out: Linear
+    feed_forward: FeedForward
+    update: Linear
+    update_out: Linear
+    bias: Slots
+    num_heads: int = eqx.field(static=True)
+    segment_length: int = eqx.field(static=True)
+    temperature: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        key: PRNGKeyArray,
+        num_slots: int = 8,
+        segment_length: int = 32,
+        num_heads: int = 4,
+        head_size: int = 32,
+        temperature: float = 1.0,
+        expansion: int = 2,
+    ):
+        """Draw the weights.
+
+        Args:
+            input_size: width of the features.
+            output_size: width of the layer, of its slots and of the output.
+            key: for the weights.
+            num_slots: memory slots.
+            segment_length: steps between two writes.
+            num_heads: heads of every attention.
+            head_size: width of each, even.
+            temperature: of the writes; below 1 they choose more sharply.
+            expansion: hidden units of the feed-forward layer, times `output_size`.
+
+        Raises:
+            ValueError: a segment below 2 steps, another size below 1, an odd head size,
+                or a temperature that is not above 0.
+        """
+        sizes = (num_slots, num_heads, head_size, expansion, segment_length - 1)
+        if min(sizes) < 1 or head_size % 2 or not temperature > 0:
+            raise ValueError(
+                "memformer needs num_slots, num_heads and expansion >= 1, "
+                "segment_length >= 2, an even head_size and temperature > 0; got "
+                f"num_slots={num_slots}, num_heads={num_heads}, "
+                f"expansion={expansion}, segment_length={segment_length}, "
+                f"head_size={head_size}, temperature={temperature}."
+            )
+        keys = jax.random.split(key, 10)
+        width, inner = output_size, num_heads * head_size
+
+        def layer(index: int, inputs: int, outputs: int) -> Linear:
+            return Linear(inputs, outputs, key=keys[index], use_bias=False)
+
+        self.encode = encoder(input_size, output_size, key=keys[0])
+        self.project, self.out = layer(1, width, 3 * inner), layer(2, inner, width)
+        self.ask, self.slot_out = layer(3, width, inner), layer(4, inner, width)
+        self.slot_key_value = layer(5, width, 2 * inner)
+        self.feed_forward = FeedForward(width, expansion * width, key=keys[6])
+        self.update = layer(7, width, 3 * inner)
+        self.update_out = layer(8, inner, width)
+        dtype = self.out.weight.dtype
+        # Small beside the slots, so that they forget over many segments, not one.
+        self.bias = 0.1 * jax.random.normal(keys[9], (num_slots, width), dtype)
+        self.num_heads, self.segment_length = num_heads, segment_length
+        self.temperature = temperature
+
+    def initial_state(self) -> Clock:
+        """The slots that forgot everything, no step."""
+        weight = self.out.weight
+        zeros = jnp.zeros((self.num_heads, self._head_size()), weight.dtype)
+        entry = (jnp.zeros(weight.shape[1], weight.dtype), zeros, zeros)
+        return empty_clock(_unit(self.bias), entry, self.segment_length)
+
+    def __call__(
+        self,
+        state: Clock,
+        inputs: Float[Array, "time features"],
+        starts: Bool[Array, " time"],
+    ) -> tuple[Clock, Float[Array, "time outputs"]]:
+        """All writes one after another, then all steps at once."""
+        x = encoded(self.encode, inputs)
+        query, *cached = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        length = self.segment_length
+        state, segments = follow(
+            self._turn(state, -1),
+            self.initial_state(),
+            (x, *cached),
+            starts,
+            _write,
+            self,
+            length,
+        )
+        cut = bands(segments.tape, length)
+        keys, values = (cut.keys(part) for part in segments.tape.entries[1:])
+        scores = rotary_logits(cut.queries(query), keys, cut.distance)
+        near = cut.visible(segments.first)[:, None]
+        weights = masked_softmax(scores, jnp.broadcast_to(near, scores.shape))
+        x = x + self.out(join_heads(cut.merge(mix(weights, values))))
+        pairs, whose = segments.memories_of(
+            cut, tuple(self._of_slots(segments.memories)), length
+        )
+        x = x + self._cross(x, cut, pairs, whose)
+        return self._turn(state, 1), x + self.feed_forward(layer_norm(x))
+
+    def step(
+        self,
+        state: Clock,
+        input: Float[Array, " features"],
+        start: Bool[Array, ""],
+    ) -> tuple[Clock, Float[Array, " outputs"]]:
+        """One step; the slots are not projected, the query is (and the result)."""
+        x = encoded(self.encode, input)
+        query, key, value = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        length, scale = self.segment_length, self._head_size() ** -0.5
+        state = restart(state, self.initial_state(), start)
+        entry = (x, rotate_by(key, state.place), value)
+        state, visible = enter(state, entry, length)
+        _, keys, values = state.entries
+        turned = rotate_by(query * scale, state.place)
+        scores = jnp.einsum("hd,khd->hk", turned, keys)
+        weights = masked_softmax(scores, jnp.broadcast_to(visible[None], scores.shape))
+        x = x + self.out(join_heads(jnp.einsum("hk,khd->hd", weights, values)))
+
+        (asked,) = split_heads(self.ask(layer_norm(x)), 1, self.num_heads)
+        of_keys, of_values = split_heads(self.slot_key_value.weight, 2, self.num_heads)
+        slots = _scaled(state.memory)
+        scores = affine(jnp.einsum("hd,whd->hw", asked * scale, of_keys), slots.T)
+        found = affine(jax.nn.softmax(scores), slots)
+        read = jnp.einsum("hw,whd->hd", found, of_values)
+        x = x + self.slot_out(join_heads(read))
+        state = leave(state, _write, self, length)
+        return state, x + self.feed_forward(layer_norm(x))
+
+    def written(self, memory: Slots, segment: Float[Array, "length width"]) -> Slots:
+        """The slots after a segment of x."""
+        outputs = self._outputs(memory, segment)
+        slots, steps = _scaled(memory), layer_norm(outputs)
+        query, own_key, own_value = split_heads(self.update(slots), 3, self.num_heads)
+        _, keys, values = split_heads(self.update(steps), 3, self.num_heads)
+        query = query * (self._head_size() ** -0.5 / self.temperature)
+        own = (query * own_key).sum(-1).T[:, :, None]
+        scores = jnp.einsum("shd,khd->hsk", query, keys)
+        weights = jax.nn.softmax(jnp.concatenate([own, scores], axis=2))
+        read = jnp.einsum("hsk,khd->shd", weights[:, :, 1:], values)
+        read = read + weights[:, :, 0].T[:, :, None] * own_value
+        return _unit(self.update_out(join_heads(read)) + self.bias)
+
+    def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
+        """The outputs of one segment, as its steps computed them."""
+        length, scale = self.segment_length, self._head_size() ** -0.5
+        query, keys, values = split_heads(
+            self.project(layer_norm(x)), 3, self.num_heads
+        )
+        place = np.arange(length)
+        scores = jnp.einsum(
+            "qhd,khd->hqk", rotate(query * scale, place), rotate(keys, place)
+        )
+        allowed = jnp.asarray(np.tril(np.ones((length, length), bool)))[None]
+        weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
+        x = x + self.out(join_heads(jnp.einsum("hqk,khd->qhd", weights, values)))
+        whole = Bands(length, length, length, 1, 0)
+        pairs = tuple(part[None, None] for part in self._of_slots(memory))
+        whose = jnp.ones((1, length, 1), bool)
+        x = x + self._cross(x, whole, pairs, whose)
+        return x + self.feed_forward(layer_norm(x))
+
+    def _cross(self, x: Array, cut: Bands, pairs: tuple, whose: Array) -> Array:
+        """What the steps read from the versions of the slots that are theirs."""
+        (query,) = split_heads(self.ask(layer_norm(x)), 1, self.num_heads)
+        keys, values = (
+            part.reshape(part.shape[0], -1, *part.shape[3:]) for part in pairs
+        )
+        scale = self._head_size() ** -0.5
+        scores = jnp.einsum("nqhd,nkhd->nhqk", cut.queries(query) * scale, keys)
+        visible = jnp.repeat(whose, self.bias.shape[0], axis=2)[:, None]
+        weights = masked_softmax(scores, jnp.broadcast_to(visible, scores.shape))
+        return self.slot_out(join_heads(cut.merge(mix(weights, values))))
+
+    def _of_slots(self, memory: Array) -> list[Array]:
+        """Keys and values of slots."""
+        return split_heads(self.slot_key_value(_scaled(memory)), 2, self.num_heads)
+
+    def _turn(self, clock: Clock, sign: int) -> Clock:
+        """Rotate the keys of the state by their place in the segment, or back."""
+        x, keys, values = clock.entries
+        place = sign * np.arange(self.segment_length)
+        return clock._replace(entries=(x, rotate(keys, place), values))
+
+    def _head_size(self) -> int:
+        return self.out.weight.shape[0] // self.num_heads
+
+    @property
+    def card(self) -> Card:
+        """What the model is."""
+        return Card(
+            paper="Wu et al. 2022, arXiv:2010.06891",
+            mechanism="segment clock",
+            context=None,
+            summary="slots written per segment, forgetting to a bias",
+            use="long episodes; slots that do not mix",
+        )
+
+
+def _write(layer: Memformer, operand: tuple) -> Slots:
+    memory, (x, _, _) = operand
+    return layer.written(memory, x)
+
+
+def _scaled(memory: Array) -> Array:
+    """Slots at unit scale per number."""
+    return memory * memory.shape[-1] ** 0.5
+
+
+def _unit(memory: Slots) -> Slots:
+    """Slots of length 1."""
+    return memory * jax.lax.rsqrt(jnp.square(memory).sum(-1, keepdims=True) + 1e-12)
