@@ -182,6 +182,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         ("State-space models and linear attention", memory_models.linear),
         ("Attention and recurrent transformers", memory_models.attention),
         ("Slots and episodic buffers", memory_models.episodic),
+        ("Hybrids", memory_models.hybrids),
     )
     lines = [HEAD]
     for title, family in families:

@@ -12,6 +12,7 @@ from memory_models import (
     attention,
     controls,
     episodic,
+    hybrids,
     linear,
     recurrences,
 )
@@ -46,7 +47,7 @@ from memory_models.registry import (
 
 _siblings.check("agents", "envs")
 
-for _family in (controls, recurrences, linear, attention, episodic):
+for _family in (controls, recurrences, linear, attention, episodic, hybrids):
     for _name, _model in _family.MODELS.items():
         register(_name, _model)
 

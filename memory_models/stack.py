@@ -44,19 +44,19 @@ class Stack(MemoryModel):
         x = x + feed_forward_i(layer_norm(x))       where there is one
         outputs = layer_norm(x)
 
-    A memory that is a residual block itself (`is_block`) is applied as it is. The state
-    is the tuple of the layers' states, and what the last output can see is the sum of
-    what the layers can see.
+    A memory that is a residual block itself (`is_block`) is applied as it is, and has
+    a feed-forward layer of its own. The state is the tuple of the layers' states, and
+    what the last output can see is the sum of what the layers can see.
 
     Attributes:
         encode: W.
         layers: the memories, first to last.
-        feed_forward: one per layer, or none at all.
+        feed_forward: one per layer, None for none.
     """
 
     encode: Linear
     layers: tuple[MemoryModel, ...]
-    feed_forward: tuple[FeedForward, ...]
+    feed_forward: tuple[FeedForward | None, ...]
 
     def __init__(
         self,
@@ -73,7 +73,8 @@ class Stack(MemoryModel):
             input_size: width of the features.
             output_size: width of every layer and of the output.
             build_layers: called once each, in order.
-            glu: whether a gated feed-forward layer follows each memory.
+            glu: whether a gated feed-forward layer follows each memory that is no
+                residual block itself.
             key: for the weights.
         """
         encode_key, layers_key, forward_key = jax.random.split(key, 3)
@@ -85,8 +86,12 @@ class Stack(MemoryModel):
                 build_layers, jax.random.split(layers_key, count), strict=True
             )
         )
-        keys = jax.random.split(forward_key, count) if glu else ()
-        self.feed_forward = tuple(FeedForward(output_size, key=k) for k in keys)
+        self.feed_forward = tuple(
+            None if layer.is_block or not glu else FeedForward(output_size, key=key)
+            for layer, key in zip(
+                self.layers, jax.random.split(forward_key, count), strict=True
+            )
+        )
 
     def initial_state(self) -> State:
         """The layers' initial states."""
@@ -118,8 +123,9 @@ class Stack(MemoryModel):
             new, y = getattr(layer, method)(state[index], entering, starts)
             after.append(new)
             x = y if layer.is_block else x + y
-            if self.feed_forward:
-                x = x + self.feed_forward[index](layer_norm(x))
+            feed_forward = self.feed_forward[index]
+            if feed_forward is not None:
+                x = x + feed_forward(layer_norm(x))
         return tuple(after), layer_norm(x)
 
     @property

@@ -53,6 +53,8 @@ OPTIONS = {
         "num_heads": 2,
         "head_size": 4,
     },
+    # hybrids
+    "hybrid": {"blocks": ("lru", "attention"), "window": 5},
     # episodic
     "memory_network": {"num_slots": 4, "slot_size": 3, "hops": 2},
     "episodic_knn": {"num_slots": 4, "slot_size": 3, "neighbours": 3},

@@ -10,6 +10,9 @@ import memory_models
 RAW_KEYS = {"spatial_transformer": ["place"]}
 """Of the models that read an observation key as it is."""
 
+RECONSTRUCTION = {"hcam": 0.1, "dual_coding": 0.1}
+"""Weights of the auxiliary loss of the papers that have it."""
+
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "memory"
 
 
@@ -26,6 +29,8 @@ def test_keys_and_defaults_are_those_of_the_model(name):
         for option, parameter in memory_models.options(name).items()
     }
     raw_keys = RAW_KEYS.get(name, [])
+    options = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    assert config.pop("reconstruction_weight", 0) == RECONSTRUCTION.get(name, 0)
     assert config == {"name": name, "output_size": 128, "raw_keys": raw_keys, **options}
 
 

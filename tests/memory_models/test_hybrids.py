@@ -1,0 +1,85 @@
+"""Hybrids are the stacks of their parts."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import memory_models
+from memory_models.mechanisms.layers import layer_norm
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("griffin", ["RealGatedLinearRecurrentUnit"] * 2 + ["SlidingWindowAttention"]),
+        ("samba", ["Mamba", "SlidingWindowAttention"]),
+        ("xlstm", ["MatrixLSTM", "ScalarLSTM"]),
+    ],
+)
+def test_presets_have_the_blocks_of_their_papers(name, parts):
+    build = memory_models.builder(name, output_size=16, num_layers=2)
+    model = eqx.filter_eval_shape(build, 5, key=KEY)
+    assert [type(layer).__name__ for layer in model.layers] == 2 * parts
+
+
+def test_a_stack_is_its_layers_by_hand():
+    """Two layers with feed-forwards, over a start, from a used state."""
+    model = memory_models.make(
+        "hybrid",
+        input_size=5,
+        output_size=8,
+        key=KEY,
+        blocks=("gru", "attention"),
+        window=4,
+    )
+    inputs = jax.random.normal(jax.random.key(1), (9, 5))
+    starts = jnp.arange(9) == 4
+    state = model(model.initial_state(), inputs[::-1], ~starts)[0]
+    after, outputs = model(state, inputs, starts)
+
+    x, states = model.encode(inputs), []
+    for layer, forward, entering in zip(
+        model.layers, model.feed_forward, state, strict=True
+    ):
+        read = x if layer.is_block else layer_norm(x)
+        new, y = layer(entering, read, starts)
+        states.append(new)
+        x = y if layer.is_block else x + y
+        assert (forward is None) == layer.is_block
+        if forward is not None:
+            gate, value = jnp.split(layer_norm(x) @ forward.into.weight, 2, axis=-1)
+            x = x + (jax.nn.gelu(gate) * value) @ forward.out.weight
+    np.testing.assert_allclose(outputs, layer_norm(x), atol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after, tuple(states)
+    )
+
+
+def test_any_model_can_be_stacked():
+    model = memory_models.make(
+        "ffm", input_size=5, output_size=8, key=KEY, num_layers=2, glu=True
+    )
+    assert len(model.layers) == len(model.feed_forward) == 2
+    memory_models.check_memory(model, input_size=5)
+    assert model.card.context is None
+    stacked = memory_models.make(
+        "frame_stack", input_size=5, output_size=8, key=KEY, num_layers=3
+    )
+    assert stacked.card.context == 9 and stacked.card.context_option == "frames"
+
+
+def test_what_cannot_be_stacked_is_said():
+    with pytest.raises(ValueError, match="num_layers=0"):
+        memory_models.builder("gru", output_size=8, num_layers=0)
+    with pytest.raises(ValueError, match="only the first layer"):
+        memory_models.builder("dual_coding", output_size=8, num_layers=2)
+    with pytest.raises(ValueError, match="Did you mean 'gru'"):
+        memory_models.make(
+            "hybrid", input_size=5, output_size=8, key=KEY, blocks=("grru",)
+        )
+    with pytest.raises(ValueError, match=r"blocks=\[\]"):
+        memory_models.make("hybrid", input_size=5, output_size=8, key=KEY, blocks=())
