@@ -208,7 +208,9 @@ def card_row(name: str, measured: dict[str, Any] | None) -> str:
     context = "all" if card.context is None else f"{card.context:,}"
     size = sum(
         x.size * x.dtype.itemsize
-        for x in jax.tree.leaves(eqx.filter_eval_shape(lambda: model.initial_state()))
+        for x in jax.tree.leaves(
+            eqx.filter_eval_shape(lambda m: m.initial_state(), model)
+        )
     )
     cost = f"{measured['long_ratio']:.2g}" if measured else ""
     return (

@@ -24,7 +24,7 @@ LARGEST = 2**14
 
 def state_floats(model: MemoryModel) -> int:
     """Floating values in one stream's state; flags and counters are not counted."""
-    return _floats(eqx.filter_eval_shape(lambda: model.initial_state()))
+    return _floats(eqx.filter_eval_shape(lambda m: m.initial_state(), model))
 
 
 def _floats(tree: Any) -> int:
