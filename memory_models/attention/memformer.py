@@ -149,11 +149,11 @@ class Memformer(MemoryModel):
         self.temperature = temperature
 
     def initial_state(self) -> Clock:
-        """The slots that forgot everything, no step."""
+        """The slots that forgot everything, no step. Slots are scaled when read."""
         weight = self.out.weight
         zeros = jnp.zeros((self.num_heads, self._head_size()), weight.dtype)
         entry = (jnp.zeros(weight.shape[1], weight.dtype), zeros, zeros)
-        return empty_clock(_unit(self.bias), entry, self.segment_length)
+        return empty_clock(self.bias, entry, self.segment_length)
 
     def __call__(
         self,
@@ -227,7 +227,7 @@ class Memformer(MemoryModel):
         weights = jax.nn.softmax(jnp.concatenate([own, scores], axis=2))
         read = jnp.einsum("hsk,khd->shd", weights[:, :, 1:], values)
         read = read + weights[:, :, 0].T[:, :, None] * own_value
-        return _unit(self.update_out(join_heads(read)) + self.bias)
+        return self.update_out(join_heads(read)) + self.bias
 
     def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
         """The outputs of one segment, as its steps computed them."""
@@ -291,10 +291,6 @@ def _write(layer: Memformer, operand: tuple) -> Slots:
 
 
 def _scaled(memory: Array) -> Array:
-    """Slots at unit scale per number."""
-    return memory * memory.shape[-1] ** 0.5
-
-
-def _unit(memory: Slots) -> Slots:
-    """Slots of length 1."""
-    return memory * jax.lax.rsqrt(jnp.square(memory).sum(-1, keepdims=True) + 1e-12)
+    """Slots of length 1, times sqrt(width): at unit scale per number."""
+    square = jnp.square(memory).mean(-1, keepdims=True)
+    return memory * jax.lax.rsqrt(square + 1e-12)

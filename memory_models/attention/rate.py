@@ -79,7 +79,7 @@ class RecurrentActionTransformer(MemoryModel):
     """
 
     is_block = True
-    sizing = Sizing(state=None)
+    sizing = Sizing(state=None, parameters_unit="valve_heads")
 
     encode: Linear | None
     layer: MemoryTokenLayer
