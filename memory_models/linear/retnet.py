@@ -11,6 +11,10 @@ from memory_models.linear.heads import check_heads, join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
 
+EPSILON = 1e-3
+"""Of the group norm: q and k may be orthogonal, and 1e-5 would then amplify rounding
+errors of float32 three hundred times."""
+
 State = tuple[Float[Array, "heads keys values"], UInt[Array, ""]]
 
 
@@ -25,7 +29,8 @@ class RetentiveNetwork(MemoryModel):
     5 + h, half-lives of 22 steps and more; by default heads here span 1 to 710 steps,
     because episodes are shorter than documents. The paper adds its input where here
     x W_s is added, and keeps twice as many values as keys; here they are as many. Its
-    group norm, of every head alone, has a learned scale, which W_o makes superfluous.
+    group norm, of every head alone, has a learned scale, which W_o makes superfluous,
+    and an epsilon of 1e-5, here 1e-3.
 
     `rotate` turns pairs of features by an angle that grows with t, at frequencies
     10000^(-2j / keys), so that q and k see how far apart they are. Angles are whole
@@ -145,7 +150,7 @@ class RetentiveNetwork(MemoryModel):
 
     def _read(self, outputs: Array, gate: Array, skip: Array) -> Array:
         """Normalised per head, gated, mixed and added."""
-        normal = join_heads(layer_norm(outputs))
+        normal = join_heads(layer_norm(outputs, EPSILON))
         return self.mix(normal * jax.nn.silu(gate)) + skip
 
     @property

@@ -105,9 +105,9 @@ def softplus(x):
     return np.logaddexp(0, x)
 
 
-def layer_norm(x):
+def layer_norm(x, epsilon=1e-5):
     centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
 
 
 def rms_norm(x):
