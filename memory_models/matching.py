@@ -40,6 +40,7 @@ def fitted_option(
     name: str,
     budget: str,
     build: Callable[[str, int], MemoryModel],
+    as_given: tuple[str, int],
     option: str | None,
     unit: int,
 ) -> tuple[str, int]:
@@ -49,6 +50,7 @@ def fitted_option(
         name: of the memory, for messages.
         budget: 'state' or 'parameters'.
         build: builds the model with one option set to a value.
+        as_given: an option and the value that it has anyway.
         option: what sets it; None where nothing does.
         unit: what its value must be a multiple of.
 
@@ -63,9 +65,10 @@ def fitted_option(
         )
     goal, what = BUDGETS[budget], {"state": "floats of state"}.get(budget, budget)
     if option is None:
+        has = MEASURES[budget](eqx.filter_eval_shape(lambda: build(*as_given)))
         raise ValueError(
             f"memory {name!r} cannot be sized to {goal:,} {what}: no option of it sets "
-            "them. Use memory.match=null."
+            f"them alone; as configured it has {has:,}. Use memory.match=null."
         )
 
     def measured(size: int) -> int | None:

@@ -203,7 +203,9 @@ def builder_of(
                 return build_sized(input_size, key, columns, {**values, option: size})
 
             setting = _sizing(target, common["match"], values)
-            option, size = fitted_option(name, common["match"], sized, *setting)
+            option, size = fitted_option(
+                name, common["match"], sized, ("output_size", output_size), *setting
+            )
             values[option] = size
         return build_sized(input_size, key, columns, values)
 

@@ -21,7 +21,10 @@ from agents.normalize import Moments, with_statistics
 from agents.ppo import PPO
 from tests.agents.toy import HiddenToy, MaskedToy, Toy
 
-MECHANISMS = ["none", "frame_stack", "gru", "ffm"]
+MECHANISMS = [
+    *("none", "frame_stack", "gru", "ffm"),
+    *("attention", "rmt", "memory_network"),
+]
 """One model per mechanism."""
 
 
@@ -240,7 +243,7 @@ def with_starts(case, starts):
     return case.batch._replace(transitions=steps)
 
 
-@pytest.mark.parametrize("memory", ["frame_stack", "gru", "ffm"])
+@pytest.mark.parametrize("memory", MECHANISMS[1:])
 def test_planted_mistakes_are_seen(memory):
     case = case_of(memory)
     agent, entering = case.agent, case.rollout.memory_states

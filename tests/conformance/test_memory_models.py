@@ -21,7 +21,10 @@ KEY_SEED = 3
 
 # In float64, where the tolerance is 1e-10, every model; in float32 one model per
 # mechanism, the others with `-m slow`.
-REPRESENTATIVES = ["none", "frame_stack", "gru", "ffm"]
+REPRESENTATIVES = [
+    *("none", "frame_stack", "gru", "ffm", "gated_delta_net"),
+    *("attention", "rmt", "memory_network"),
+]
 PRODUCT = [
     pytest.param(
         name,

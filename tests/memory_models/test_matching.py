@@ -1,0 +1,59 @@
+"""Equal budgets: every model meets them or says how near it comes."""
+
+import jax
+import pytest
+
+import memory_models
+from benchmarks.memory import COLUMNS
+from memory_models.matching import BUDGETS, MEASURES, TOLERANCE
+
+KEY = jax.random.key(0)
+WIDTH = 96
+
+
+def sized(name, budget):
+    build = memory_models.builder(name, output_size=128, match=budget)
+    return build(WIDTH, key=KEY, columns=COLUMNS)
+
+
+REFUSE = {
+    "state": {
+        # Nothing to size.
+        *("none", "position"),
+        # The last 3 of 96 features are 288 floats; the last 2 are 192.
+        "frame_stack",
+        # The smallest window, segment or store of these is larger.
+        *("griffin", "hybrid", "samba", "xlstm"),
+        *("hcam", "memformer", "rate", "rmt", "transformer_fam"),
+    },
+    "parameters": set(),
+}
+"""The models that cannot be so sized."""
+FAST = ("none", "frame_stack", "gru", "ffm", "linear_attention", "dual_coding", "hcam")
+NAMES = [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in memory_models.names()
+]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_within_a_tenth_or_refused(name, budget):
+    if name in REFUSE[budget]:
+        message = rf"memory '{name}' cannot be sized to.* has|can have is [\d,]+"
+        with pytest.raises(ValueError, match=message):
+            sized(name, budget)
+    else:
+        size = MEASURES[budget](sized(name, budget))
+        assert abs(size - BUDGETS[budget]) <= TOLERANCE * BUDGETS[budget]
+
+
+def test_an_unknown_budget_is_named():
+    with pytest.raises(ValueError, match=r"memory\.match='bytes': choose 'state'"):
+        sized("gru", "bytes")
+
+
+def test_the_option_of_the_budget_is_set_and_no_other():
+    model = sized("lru", "state")
+    assert model.layer.through.shape[-1] == 128
+    assert len(model.log_rate) == 128 and len(sized("ffm", "state").log_rate) == 32
