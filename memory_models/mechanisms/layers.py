@@ -42,6 +42,29 @@ class Linear(eqx.Module):
         return affine(x, self.weight, self.bias)
 
 
+def chrono_bias(key: PRNGKeyArray, size: int, timescale: int) -> Float[Array, " size"]:
+    """Biases of a gate that keeps a state for 1 to `timescale` steps.
+
+    `log(u)` with u uniform between 1 and `timescale - 1` ('chrono initialisation',
+    Tallec and Ollivier 2018, arXiv:1804.11188): a sigmoid of it is 1 - 1 / (1 + u).
+    """
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return jnp.log(jax.random.uniform(key, (size,), dtype, 1.0, timescale - 1.0))
+
+
+def check_timescale(name: str, timescale: int) -> None:
+    """Refuse a timescale that says nothing.
+
+    Raises:
+        ValueError: neither 0 (off) nor at least 3.
+    """
+    if timescale != 0 and timescale < 3:
+        raise ValueError(
+            f"{name} got timescale={timescale}; give the steps of the longest memory "
+            "at the start, 3 or more, or 0 to leave it out."
+        )
+
+
 def layer_norm(
     x: Float[Array, "*batch features"], epsilon: float = 1e-5
 ) -> Float[Array, "*batch features"]:

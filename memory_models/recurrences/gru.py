@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
@@ -40,19 +41,33 @@ class GatedRecurrentUnit(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
+        timescale: int = 128,
         learned_initial_state: bool = False,
     ):
-        """Draw the weights: inputs LeCun-normal, recurrence orthogonal, biases 0.
+        """Draw the weights: inputs LeCun-normal, recurrence orthogonal.
 
         Args:
             input_size: width of the features.
             output_size: width of the output and of the state.
             key: for the weights.
+            timescale: steps of the longest memory at the start: b_z is drawn so that
+                units keep their value for 1 to so many steps (`chrono_bias`). With 0
+                it is zero, as all other biases, and a unit halves at every step.
             learned_initial_state: whether h before an episode is a parameter (it
                 begins at zero) instead of zero.
+
+        Raises:
+            ValueError: a timescale that is neither 0 nor at least 3.
         """
+        check_timescale("gru", timescale)
         keys = jax.random.split(key, 4)
-        self.project = Linear(input_size, 3 * output_size, key=keys[0])
+        project = Linear(input_size, 3 * output_size, key=keys[0])
+        if timescale:
+            update_gate = slice(output_size, 2 * output_size)
+            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
+            bias = jnp.zeros_like(project.weight[0]).at[update_gate].set(drawn)
+            project = eqx.tree_at(lambda linear: linear.bias, project, bias)
+        self.project = project
         orthogonal = jax.nn.initializers.orthogonal()
         reset, update, candidate = (
             Linear(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
 from memory_models.mechanisms.linear_scan import last
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
@@ -46,6 +46,7 @@ class LongShortTermMemory(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
+        timescale: int = 128,
         forget_bias: float = 1.0,
         learned_initial_state: bool = False,
     ):
@@ -55,15 +56,25 @@ class LongShortTermMemory(MemoryModel):
             input_size: width of the features.
             output_size: width of the output, of h and of c.
             key: for the weights.
-            forget_bias: b_f at the start, the other biases being 0; with 1 the cell
+            timescale: steps of the longest memory at the start: b_f is drawn so that
+                cells keep their value for 1 to so many steps (`chrono_bias`), b_i is
+                -b_f, and the other biases are 0.
+            forget_bias: b_f at the start where `timescale` is 0; with 1 the cell
                 forgets slowly at first (Jozefowicz et al. 2015).
             learned_initial_state: whether h and c before an episode are parameters
                 (they begin at zero) instead of zero.
+
+        Raises:
+            ValueError: a timescale that is neither 0 nor at least 3.
         """
+        check_timescale("lstm", timescale)
         keys = jax.random.split(key, 5)
         project = Linear(input_size, 4 * output_size, key=keys[0])
         forget_gate = slice(output_size, 2 * output_size)
         bias = jnp.zeros_like(project.weight[0]).at[forget_gate].set(forget_bias)
+        if timescale:
+            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
+            bias = bias.at[forget_gate].set(drawn).at[:output_size].set(-drawn)
         self.project = eqx.tree_at(lambda linear: linear.bias, project, bias)
         orthogonal = jax.nn.initializers.orthogonal()
         input_, forget, candidate, output = (

@@ -1,11 +1,12 @@
 """The minimal GRU: one gate, which only the input sets."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
 from memory_models.mechanisms.linear_scan import diagonal_scan
 
 
@@ -25,15 +26,35 @@ class MinimalGatedRecurrentUnit(MemoryModel):
 
     project: Linear
 
-    def __init__(self, input_size: int, output_size: int, *, key: PRNGKeyArray):
-        """Draw the weights: LeCun-normal, biases 0.
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        key: PRNGKeyArray,
+        timescale: int = 128,
+    ):
+        """Draw the weights: LeCun-normal.
 
         Args:
             input_size: width of the features.
             output_size: width of the output and of the state.
             key: for the weights.
+            timescale: steps of the longest memory at the start: b_z is drawn so that
+                units keep their value for 1 to so many steps (`chrono_bias`). With 0
+                it is zero, and a unit halves at every step.
+
+        Raises:
+            ValueError: a timescale that is neither 0 nor at least 3.
         """
-        self.project = Linear(input_size, 2 * output_size, key=key)
+        check_timescale("min_gru", timescale)
+        project = Linear(input_size, 2 * output_size, key=key)
+        if timescale:
+            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
+            bias = jnp.zeros_like(project.weight[0])
+            bias = bias.at[:output_size].set(-drawn)
+            project = eqx.tree_at(lambda linear: linear.bias, project, bias)
+        self.project = project
 
     def initial_state(self) -> Float[Array, " hidden"]:
         """Zeros."""

@@ -1,7 +1,5 @@
 """The memory contract, over every registered model, in float32 and in float64."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,8 +25,7 @@ REPRESENTATIVES = [
 ]
 PRODUCT = [
     pytest.param(
-        name,
-        double,
+        (name, double),
         id=f"{name}-{'float64' if double else 'float32'}",
         marks=() if double or name in REPRESENTATIVES else pytest.mark.slow,
     )
@@ -37,53 +34,47 @@ PRODUCT = [
 ]
 
 
-@functools.cache
-def probe_of(name, double):
-    """Built once per model and precision; call it under the matching precision."""
-    assert jax.config.jax_enable_x64 == double
+def build(name, seed):
     small = small_models.OPTIONS.get(name, {})
-    build = eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
+    make = eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
     columns = small_models.COLUMNS.get(name)
-    model = build(5, key=jax.random.key(KEY_SEED), columns=columns)
-    return make_probe(model, input_size=5, half=HALF, seed=0)
+    return make(5, key=jax.random.key(seed), columns=columns)
+
+
+@pytest.fixture(scope="module", params=PRODUCT)
+def case(request):
+    """Name and probe; pytest runs all tests of one case before it makes the next."""
+    name, double = request.param
+    with jax.enable_x64(double):
+        yield name, make_probe(build(name, KEY_SEED), input_size=5, half=HALF, seed=0)
+    jax.clear_caches()
 
 
 @pytest.mark.parametrize("check", PROPERTIES)
-@pytest.mark.parametrize(("name", "double"), PRODUCT)
-def test_guarantee(name, check, double):
+def test_guarantee(case, check):
+    _, probe = case
+
     @settings(max_examples=6, deadline=None, derandomize=True, database=None)
     @given(
         st.lists(st.booleans(), min_size=2 * HALF, max_size=2 * HALF),
         st.integers(0, 10_000),
     )
     def holds(starts, seed):
-        PROPERTIES[check](probe_of(name, double), np.array(starts), seed)
+        PROPERTIES[check](probe, np.array(starts), seed)
 
-    with jax.enable_x64(double):
-        for starts in start_patterns(2 * HALF, seed=1):
-            PROPERTIES[check](probe_of(name, double), starts, 5)
-        holds()
+    for starts in start_patterns(2 * HALF, seed=1):
+        PROPERTIES[check](probe, starts, 5)
+    holds()
 
 
-@pytest.mark.parametrize("name", memory_models.names())
-def test_keys_give_different_weights(name):
-    small = small_models.OPTIONS.get(name, {})
-    build = eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
-    columns = small_models.COLUMNS.get(name)
-    one, same, other = (
-        build(5, key=jax.random.key(seed), columns=columns) for seed in (0, 0, 1)
-    )
+def test_keys_give_different_weights(case):
+    one, same, other = (build(case[0], seed) for seed in (0, 0, 1))
     assert eqx.tree_equal(one, same)
     assert not eqx.tree_equal(one, other)
 
 
-@pytest.mark.parametrize("name", memory_models.names())
-def test_context_on_the_card_is_the_furthest_input_that_matters(name):
-    with jax.enable_x64(True):
-        furthest_input_that_matters(probe_of(name, True), name)
-
-
-def furthest_input_that_matters(probe, name):
+def test_context_on_the_card_is_the_furthest_input_that_matters(case):
+    name, probe = case
     context = probe.model.card.context
     starts = np.zeros(probe.time, bool)
     # Different weights: the sum of normalised outputs is zero whatever the inputs.
@@ -99,11 +90,9 @@ def furthest_input_that_matters(probe, name):
     assert option is None or option in memory_models.options(name)
 
 
-@pytest.mark.parametrize("name", memory_models.names())
-def test_sizes_are_known(name):
-    with jax.enable_x64(True):
-        model = probe_of(name, True).model
-        leaves = jax.tree.leaves(model.initial_state())
-        assert memory_models.state_bytes(model) == sum(leaf.nbytes for leaf in leaves)
-        assert memory_models.parameter_count(model) > 0
-        assert model.card.summary and model.card.use
+def test_sizes_are_known(case):
+    model = case[1].model
+    leaves = jax.tree.leaves(model.initial_state())
+    assert memory_models.state_bytes(model) == sum(leaf.nbytes for leaf in leaves)
+    assert memory_models.parameter_count(model) > 0
+    assert model.card.summary and model.card.use

@@ -67,3 +67,19 @@ def test_recurrent_weights_of_each_gate_start_orthogonal():
     for gate in gates:
         np.testing.assert_allclose(gate.T @ gate, np.eye(6), atol=1e-5)
     assert not np.allclose(gates[0], gates[1])
+
+
+def test_units_start_with_memories_of_many_lengths():
+    """Left alone, unit i keeps sigmoid(b_i) of its value: 1 to 127 steps."""
+    model = memory_models.make(
+        "gru", input_size=2, output_size=512, key=jax.random.key(0)
+    )
+    bias = np.asarray(model.project.bias).reshape(3, 512)
+    steps = np.exp(bias[1])
+    assert 1 <= steps.min() < 3 and 125 < steps.max() <= 127
+    assert abs(steps.mean() - 64) < 4
+    np.testing.assert_array_equal(bias[[0, 2]], 0)
+    plain = memory_models.make(
+        "gru", input_size=2, output_size=8, key=jax.random.key(0), timescale=0
+    )
+    np.testing.assert_array_equal(plain.project.bias, 0)

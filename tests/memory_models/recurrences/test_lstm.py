@@ -1,10 +1,13 @@
 """LSTM against torch.nn.LSTM with the same weights: outputs and gradients."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
+import memory_models
 from tests.memory_models.recurrences.torch_recurrence import (
     HIDDEN,
     INPUTS,
@@ -52,9 +55,22 @@ def test_weights_start_as_documented():
     for gate in gates:
         np.testing.assert_allclose(gate.T @ gate, np.eye(HIDDEN), atol=1e-5)
     assert not np.allclose(gates[0], gates[1])
-    bias = np.zeros((4, HIDDEN))
+    drawn = np.asarray(model.project.bias).reshape(4, HIDDEN)
+    steps = np.exp(drawn[1])
+    assert (steps >= 1).all() and (steps <= 127).all() and steps.max() > 60
+    np.testing.assert_array_equal(drawn[0], -drawn[1])
+    np.testing.assert_array_equal(drawn[2:], 0)
+
+    model = memory_models.make(
+        "lstm", input_size=2, output_size=3, key=jax.random.key(0), timescale=0
+    )
+    bias = np.zeros((4, 3))
     bias[1] = 1.0
     np.testing.assert_array_equal(model.project.bias, bias.ravel())
+    with pytest.raises(ValueError, match="timescale=2"):
+        memory_models.make(
+            "lstm", input_size=2, output_size=3, key=jax.random.key(0), timescale=2
+        )
 
 
 def test_open_forget_and_closed_input_gates_keep_the_cell():

@@ -1,10 +1,12 @@
 """min_lstm against its paper's equations, and as a latch."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import memory_models
 from tests.memory_models.linear.model_loops import (
     compare,
     compare_long,
@@ -52,3 +54,17 @@ def test_it_latches_a_value(gate):
     np.testing.assert_array_equal(outputs[:7], 9.0)
     np.testing.assert_array_equal(outputs[7:20], inputs[7, 1])
     np.testing.assert_array_equal(outputs[20:], inputs[20, 1])
+
+
+def test_units_start_with_memories_of_many_lengths():
+    """Without inputs a unit keeps 1 - 1 / (1 + u) of its value, u from 1 to 127."""
+    model = memory_models.make(
+        "min_lstm", input_size=2, output_size=256, key=jax.random.key(0)
+    )
+    kept, _ = model.step(jnp.ones(256), jnp.zeros(2), jnp.array(False))
+    steps = 1 / (1 - np.asarray(kept)) - 1
+    assert 0.9 < steps.min() < 4 and 120 < steps.max() < 130
+    with pytest.raises(ValueError, match="timescale=1"):
+        memory_models.make(
+            "min_lstm", input_size=2, output_size=3, key=jax.random.key(0), timescale=1
+        )
