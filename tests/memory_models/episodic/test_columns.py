@@ -22,6 +22,7 @@ TASK = gymnasium.spaces.Dict(
 def test_default_configurations_find_their_columns(name):
     given = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     raw_keys = tuple(given.pop("raw_keys"))
+    given.pop("reconstruction_weight", None)  # the agent's
     policy = PolicySpec(gymnasium.spaces.Discrete(2))
     key = jax.random.key(0)
     encoder = Encoder(TASK, policy, size=8, raw_keys=raw_keys, key=key)
