@@ -64,7 +64,9 @@ def train(env, kinds, memory, updates, **settings):
 
     keys = jax.random.split(jax.random.key(0), len(kinds))
     index = jnp.arange(len(kinds), dtype=jnp.int32)
-    return jax.jit(jax.vmap(run))(keys, index)
+    # Long enough to be worth optimising, unlike the rest of the suite.
+    options = {"xla_backend_optimization_level": 1}
+    return jax.jit(jax.vmap(run), compiler_options=options)(keys, index)
 
 
 def of(kinds, name, tree):
