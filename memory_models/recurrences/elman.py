@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -34,6 +35,7 @@ class ElmanNetwork(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
+        input_scale: float = 0.1,
         learned_initial_state: bool = False,
     ):
         """Draw the weights: inputs LeCun-normal, recurrence orthogonal, biases 0.
@@ -42,11 +44,24 @@ class ElmanNetwork(MemoryModel):
             input_size: width of the features.
             output_size: width of the output and of the state.
             key: for the weights.
+            input_scale: factor on the input weights at the start. Small inputs leave
+                tanh nearly linear, and an orthogonal recurrence then keeps what it has
+                read; at 1 it is lost within a few steps.
             learned_initial_state: whether h before an episode is a parameter (it
                 begins at zero) instead of zero.
+
+        Raises:
+            ValueError: an input scale that is not above 0.
         """
+        if not input_scale > 0:
+            raise ValueError(
+                f"elman got input_scale={input_scale}; with nothing read nothing is "
+                "remembered: give a number above 0."
+            )
         input_key, recurrent_key = jax.random.split(key)
-        self.project = Linear(input_size, output_size, key=input_key)
+        project = Linear(input_size, output_size, key=input_key)
+        weight = input_scale * project.weight
+        self.project = eqx.tree_at(lambda linear: linear.weight, project, weight)
         self.recurrent = Linear(
             output_size,
             output_size,

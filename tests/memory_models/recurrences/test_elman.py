@@ -1,9 +1,13 @@
 """The simple recurrent network against torch.nn.RNN: outputs and gradients."""
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
+import memory_models
 from tests.memory_models.recurrences.torch_recurrence import (
     HIDDEN,
     INPUTS,
@@ -42,3 +46,23 @@ def test_outputs_and_gradients_are_those_of_torch(x64):
 def test_recurrent_weights_start_orthogonal():
     weight = make("elman").recurrent.weight
     np.testing.assert_allclose(weight.T @ weight, np.eye(HIDDEN), atol=1e-5)
+
+
+def test_a_first_input_is_still_there_after_a_hundred_steps():
+    """At the start, with the default scale; not with the usual one."""
+
+    def kept(scale):
+        model = memory_models.make(
+            "elman",
+            input_size=4,
+            output_size=64,
+            key=jax.random.key(0),
+            input_scale=scale,
+        )
+        inputs = jnp.zeros((100, 4)).at[0].set(jnp.array([1.0, -1.0, 0.5, 2.0]))
+        outputs = model(model.initial_state(), inputs, jnp.arange(100) == 0)[1]
+        return np.linalg.norm(outputs[-1]) / np.linalg.norm(outputs[0])
+
+    assert kept(0.1) > 0.45 > 0.2 > kept(1.0)
+    with pytest.raises(ValueError, match=r"input_scale=0\.0"):
+        kept(0.0)
