@@ -31,7 +31,7 @@ class Card:
             (0: only the current input), or None where there is no such limit.
         gradient_stops: where gradients stop inside a sequence, or 'nowhere'.
         context_option: the option that raises `context`, None where there is none.
-        summary: what the model is, in a line of the table in docs/memory_table.md.
+        summary: what the model is, in a line of the table in docs/models.md.
         use: when to choose it, in the same line.
     """
 
