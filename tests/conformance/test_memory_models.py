@@ -17,17 +17,24 @@ from tests.conformance import small_models
 HALF = 7
 KEY_SEED = 3
 
-# In float64, where the tolerance is 1e-10, every model; in float32 one model per
-# mechanism, the others with `-m slow`.
+# In float64, where the tolerance is 1e-10, every model (`hybrid` for all hybrids); in
+# float32 one model per mechanism. The rest of the product runs with `-m slow`.
 REPRESENTATIVES = [
-    *("none", "frame_stack", "gru", "ffm", "gated_delta_net"),
+    *("none", "frame_stack", "gru", "ffm", "linear_attention"),
     *("attention", "rmt", "memory_network"),
 ]
+PRESETS = ("griffin", "samba", "xlstm")
+
+
+def by_default(name, double):
+    return name in REPRESENTATIVES or (double and name not in PRESETS)
+
+
 PRODUCT = [
     pytest.param(
         (name, double),
         id=f"{name}-{'float64' if double else 'float32'}",
-        marks=() if double or name in REPRESENTATIVES else pytest.mark.slow,
+        marks=() if by_default(name, double) else pytest.mark.slow,
     )
     for name in memory_models.names()
     for double in (True, False)

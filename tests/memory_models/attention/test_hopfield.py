@@ -118,7 +118,8 @@ def test_a_noisy_pattern_is_completed(x64):
     np.testing.assert_allclose(output[0] - cue, patterns[1], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.slow  # by default rmt and transformer_xl stand for their mechanisms
+@pytest.mark.parametrize("time", [2000, 100_000])
 def test_float32_stays_with_float64(time):
     stays_with_double(make, reference, time, INPUTS)
 
