@@ -83,16 +83,15 @@ def _vector_layer(inputs: int, size: int, *, key: PRNGKeyArray) -> Linear:
     holds at every other observation too.
     """
     weight_key, bias_key = jax.random.split(key)
-    layer = Linear(
+    bound = 1 / math.sqrt(inputs)
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return Linear(
         inputs,
         size,
         key=weight_key,
         initializer=jax.nn.initializers.orthogonal(math.sqrt(2)),
+        bias=jax.random.uniform(bias_key, (size,), dtype, -bound, bound),
     )
-    bound = 1 / math.sqrt(inputs)
-    dtype = layer.weight.dtype
-    bias = jax.random.uniform(bias_key, (size,), dtype, -bound, bound)
-    return eqx.tree_at(lambda x: x.bias, layer, bias)
 
 
 class Encoder(eqx.Module):

@@ -1,21 +1,17 @@
 """What each memory model can learn: `python -m benchmarks.capability`.
 
-Supervised sequences in one vocabulary: a token in, a class out where one is asked for.
-Every task and every seed of a model is trained in one compiled program (tasks one after
-the other in each step, seeds side by side), for a fixed number of steps or until the
-time is up. Accuracy is on new sequences, where an answer is asked for.
+Supervised sequences in one vocabulary: two symbols in at each step, a class out where
+one is asked for. Every task and every seed of a model is trained in one compiled
+program (tasks one after the other in each step, seeds side by side) for a fixed number
+of steps. A task that every seed has solved rests from then on; at the time limit all
+stop. Accuracy is on new sequences, where an answer is asked for.
 
-Rows are kept in `benchmarks/results/capability.json` as they are finished; a model that
-has one is passed over, unless it is named.
+Rows are kept in `benchmarks/results/capability.json`; see `rows`.
 """
 
-import argparse
 import functools
-import inspect
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,56 +22,68 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import memory_models
 from benchmarks.capability_theory import THEORY
+from benchmarks.rows import Row, Rows, arguments, fill
 from memory_models.base import MemoryModel
 from memory_models.mechanisms.layers import Linear
 
-RESULTS = Path(__file__).resolve().parent / "results" / "capability.json"
 TIME, BATCH, WIDTH, PLACES = 130, 16, 64, 32
 SYMBOLS = 16
 BLANK, QUERY, VALUES, VOCABULARY = SYMBOLS, SYMBOLS + 1, SYMBOLS + 2, 2 * SYMBOLS + 2
-SEEDS, STEPS, STEPS_PER_CALL = 3, 1200, 50
-LEARNING_RATE = 2e-3
+SEEDS, STEPS, STEPS_PER_CALL = 3, 1000, 25
+LEARNING_RATE, WARM_UP = 2e-3, 50
+SOLVED = 0.995
+"""Accuracy in training, mean over a call, at which a task needs no more steps."""
 
 
 class Episode(NamedTuple):
-    """Tokens, and the class asked for at each; -1 where none is."""
+    """Two symbols a step, and the class asked for at each; -1 where none is."""
 
-    tokens: Int[Array, " length"]
+    tokens: Int[Array, "length two"]
     targets: Int[Array, " length"]
 
 
 # Tasks ----------------------------------------------------------------------------
 
 
+def alone(tokens: Int[Array, " length"]) -> Int[Array, "length two"]:
+    """Steps with one symbol."""
+    return jnp.stack([tokens, jnp.full_like(tokens, BLANK)], axis=-1)
+
+
 def repeat_first(key: PRNGKeyArray, lag: int) -> Episode:
     """Which symbol came first, asked `lag` steps later; noise in between."""
     tokens = jax.random.randint(key, (lag + 1,), 0, SYMBOLS)
     targets = jnp.full(lag + 1, -1).at[-1].set(tokens[0])
-    return Episode(tokens.at[-1].set(QUERY), targets)
+    return Episode(alone(tokens.at[-1].set(QUERY)), targets)
 
 
 def repeat_previous(key: PRNGKeyArray, lag: int, length: int) -> Episode:
     """Which symbol came `lag` steps ago, at every step."""
     tokens = jax.random.randint(key, (length,), 0, SYMBOLS)
     targets = jnp.where(jnp.arange(length) >= lag, jnp.roll(tokens, lag), -1)
-    return Episode(tokens, targets)
+    return Episode(alone(tokens), targets)
 
 
 def associative_recall(key: PRNGKeyArray, pairs: int) -> Episode:
-    """Keys and values in turn, then the keys in another order: the value of each."""
+    """Pairs of key and value, then the keys in another order: the value of each.
+
+    Both of a pair come in one step, so that a model is tested for its memory and not
+    for seeing two neighbouring steps at once.
+    """
     keys_key, values_key, order_key = jax.random.split(key, 3)
     keys = jax.random.permutation(keys_key, SYMBOLS)[:pairs]
     values = jax.random.randint(values_key, (pairs,), 0, SYMBOLS)
     order = jax.random.permutation(order_key, pairs)
-    written = jnp.stack([keys, values + VALUES], axis=1).reshape(-1)
-    asked = jnp.concatenate([jnp.full(2 * pairs, -1), values[order]])
-    return Episode(jnp.concatenate([written, keys[order]]), asked)
+    written = jnp.stack([keys, values + VALUES], axis=-1)
+    asked = jnp.stack([keys[order], jnp.full(pairs, QUERY)], axis=-1)
+    answers = jnp.concatenate([jnp.full(pairs, -1), values[order]])
+    return Episode(jnp.concatenate([written, asked]), answers)
 
 
 def running_sum(key: PRNGKeyArray, modulus: int, length: int) -> Episode:
     """The sum so far, modulo `modulus`; parity is that of bits."""
     tokens = jax.random.randint(key, (length,), 0, modulus)
-    return Episode(tokens, jnp.cumsum(tokens) % modulus)
+    return Episode(alone(tokens), jnp.cumsum(tokens) % modulus)
 
 
 def selective_copy(key: PRNGKeyArray, items: int, room: int) -> Episode:
@@ -85,7 +93,8 @@ def selective_copy(key: PRNGKeyArray, items: int, room: int) -> Episode:
     symbols = jax.random.randint(symbols_key, (items,), 0, SYMBOLS)
     strewn = jnp.full(room, BLANK).at[places].set(symbols)
     tokens = jnp.concatenate([strewn, jnp.full(items, QUERY)])
-    return Episode(tokens, jnp.concatenate([jnp.full(room, -1), symbols]))
+    targets = jnp.concatenate([jnp.full(room, -1), symbols])
+    return Episode(alone(tokens), targets)
 
 
 TRAINED: dict[str, Callable[[PRNGKeyArray], Episode]] = {
@@ -108,7 +117,7 @@ TASKS = ("first 8", "first 64", "first 512", *list(TRAINED)[1:])
 class Sequences(NamedTuple):
     """`[batch, time]`: episodes one after the other, blanks where none fits."""
 
-    tokens: Int[Array, "batch time"]
+    tokens: Int[Array, "batch time two"]
     targets: Int[Array, "batch time"]
     starts: Bool[Array, "batch time"]
 
@@ -123,11 +132,12 @@ def packed(
     episode = jax.vmap(jax.vmap(task))(keys)
     time_steps = -(-count * length // TIME) * TIME
     rest = ((0, 0), (0, time_steps - count * length))
-    tokens = jnp.pad(episode.tokens.reshape(batch, -1), rest, constant_values=BLANK)
+    tokens = episode.tokens.reshape(batch, -1, 2)
+    tokens = jnp.pad(tokens, (*rest, (0, 0)), constant_values=BLANK)
     targets = jnp.pad(episode.targets.reshape(batch, -1), rest, constant_values=-1)
     begins = jnp.arange(time_steps) % length == 0
     begins &= jnp.arange(time_steps) < count * length
-    return Sequences(tokens, targets, jnp.broadcast_to(begins, tokens.shape))
+    return Sequences(tokens, targets, jnp.broadcast_to(begins, targets.shape))
 
 
 # Network --------------------------------------------------------------------------
@@ -149,7 +159,7 @@ class Network(eqx.Module):
     def __init__(self, name: str, *, key: PRNGKeyArray):
         """Build around the model `name` at its defaults."""
         keys = jax.random.split(key, 4)
-        self.with_place = name in PLACED
+        self.with_place = memory_models.reads_columns(name)
         size = WIDTH + (PLACES if self.with_place else 0)
         columns = {
             "cue": (0, WIDTH),
@@ -163,10 +173,10 @@ class Network(eqx.Module):
         self.output = Linear(2 * WIDTH, SYMBOLS, key=keys[3])
 
     def __call__(
-        self, state: Any, tokens: Int[Array, "batch time"], starts: Array
+        self, state: Any, tokens: Int[Array, "batch time two"], starts: Array
     ) -> tuple[Any, Float[Array, "batch time classes"]]:
         """Logits of `TIME` steps of a batch."""
-        features = self.embedding(jax.nn.one_hot(tokens, VOCABULARY))
+        features = self.embedding(jax.nn.one_hot(tokens, VOCABULARY).sum(-2))
         if self.with_place:
             step = jnp.arange(tokens.shape[1])[None]
             began = jax.lax.cummax(jnp.where(starts, step, 0), axis=1)
@@ -183,31 +193,25 @@ class Network(eqx.Module):
         )
 
 
-PLACED = {
-    name
-    for name in memory_models.names()
-    if "columns" in inspect.signature(memory_models.lookup(name)).parameters
-}
-"""Models that read the key `place`."""
-
-
 # Training -------------------------------------------------------------------------
 
 
-def loss(network: Network, data: Sequences) -> Array:
-    """Mean cross-entropy where an answer is asked for."""
+def loss(network: Network, data: Sequences) -> tuple[Array, Array]:
+    """Mean cross-entropy where an answer is asked for, and accuracy there."""
     state = network.initial_state(data.tokens.shape[0])
     _, logits = network(state, data.tokens, data.starts)
     asked = data.targets >= 0
     scores = jnp.take_along_axis(
         jax.nn.log_softmax(logits), jnp.maximum(data.targets, 0)[..., None], axis=-1
     )[..., 0]
-    return -jnp.where(asked, scores, 0.0).sum() / asked.sum()
+    right = (logits.argmax(-1) == data.targets).sum() / asked.sum()
+    return -jnp.where(asked, scores, 0.0).sum() / asked.sum(), right
 
 
 def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
     """The initial runs, the training program, and the test of one batch of `TIME`."""
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LEARNING_RATE))
+    rate = optax.linear_schedule(0.0, LEARNING_RATE, WARM_UP)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
     rest = eqx.filter_eval_shape(lambda k: Network(name, key=k), jax.random.key(0))
     static = eqx.partition(rest, lambda x: hasattr(x, "dtype"))[1]
 
@@ -215,15 +219,15 @@ def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
         arrays = eqx.filter(Network(name, key=key), eqx.is_array)
         return arrays, optimizer.init(eqx.filter(arrays, eqx.is_inexact_array))
 
-    def descend(run: Any, data: Sequences) -> Any:
+    def descend(run: Any, data: Sequences) -> tuple[Any, Array]:
         arrays, optimizer_state = run
         trained, fixed = eqx.partition(arrays, eqx.is_inexact_array)
-        gradient = jax.grad(
-            lambda x: loss(eqx.combine(x, fixed, static), data), allow_int=True
+        gradient, right = jax.grad(
+            lambda x: loss(eqx.combine(x, fixed, static), data), has_aux=True
         )(trained)
         changes, optimizer_state = optimizer.update(gradient, optimizer_state, trained)
         trained = optax.apply_updates(trained, changes)
-        return eqx.combine(trained, fixed), optimizer_state
+        return (eqx.combine(trained, fixed), optimizer_state), right
 
     tasks = list(TRAINED.values())
 
@@ -235,12 +239,18 @@ def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
         ]
         return jax.tree.map(lambda *x: jnp.stack(x), *each)
 
-    def train(runs: Any, key: PRNGKeyArray) -> Any:
-        def step(runs, key):
-            one = jax.vmap(descend)
-            return jax.lax.map(lambda x: one(*x), (runs, batches(key))), None
+    def train(runs: Any, key: PRNGKeyArray, active: Array) -> tuple[Any, Array]:
+        def rest(run: Any, data: Sequences) -> tuple[Any, Array]:
+            return run, jnp.ones(SEEDS)
 
-        return jax.lax.scan(step, runs, jax.random.split(key, STEPS_PER_CALL))[0]
+        def step(runs, key):
+            return jax.lax.map(
+                lambda x: jax.lax.cond(x[0], jax.vmap(descend), rest, *x[1:]),
+                (active, runs, batches(key)),
+            )
+
+        runs, right = jax.lax.scan(step, runs, jax.random.split(key, STEPS_PER_CALL))
+        return runs, right.mean(0)
 
     def answer(arrays: Any, state: Any, tokens: Array, starts: Array) -> Any:
         network = eqx.combine(arrays, static)
@@ -259,10 +269,10 @@ def accuracy(task: Any, arrays: Any, answer: Any, states: Any) -> list[float]:
     every = jax.tree.map(lambda x: jnp.broadcast_to(x, (SEEDS, *x.shape)), data)
     state = jax.vmap(states)(arrays)
     given = []
-    for begin in range(0, data.tokens.shape[1], TIME):
+    for begin in range(0, data.targets.shape[1], TIME):
         now = slice(begin, begin + TIME)
         state, classes = answer(
-            arrays, state, every.tokens[..., now], every.starts[..., now]
+            arrays, state, every.tokens[..., now, :], every.starts[..., now]
         )
         given.append(classes)
     asked = data.targets >= 0
@@ -270,20 +280,23 @@ def accuracy(task: Any, arrays: Any, answer: Any, states: Any) -> list[float]:
     return [float(x) for x in right.sum((1, 2)) / asked.sum()]
 
 
-def measure(name: str, minutes: float) -> dict[str, Any]:
+def measure(name: str, minutes: float) -> Row:
     """Train one model on everything, and test it."""
     began = time.perf_counter()
     begin, train, answer, states = make_programs(name)
     keys = jax.random.split(jax.random.key(0), (len(TRAINED), SEEDS))
     runs = jax.jit(jax.vmap(jax.vmap(begin)))(keys)
-    steps = 0
-    while steps < STEPS:
-        runs = train(runs, jax.random.fold_in(jax.random.key(1), steps))
-        jax.block_until_ready(runs)
-        steps += STEPS_PER_CALL
-        if time.perf_counter() - began > 60 * minutes:
+    active = jnp.ones(len(TRAINED), bool)
+    steps = dict.fromkeys(TRAINED, 0)
+    for call in range(STEPS // STEPS_PER_CALL):
+        key = jax.random.fold_in(jax.random.key(1), call)
+        runs, right = train(runs, key, active)
+        for task, trained in zip(steps, active.tolist(), strict=True):
+            steps[task] += STEPS_PER_CALL * trained
+        active &= right.min(-1) < SOLVED
+        if not active.any() or time.perf_counter() - began > 60 * minutes:
             break
-    found: dict[str, Any] = {"steps": steps}
+    found: Row = {"steps": steps}
     for index, (task, generate) in enumerate(TRAINED.items()):
         arrays = jax.tree.map(lambda x, i=index: x[i], runs[0])
         found[task] = accuracy(generate, arrays, answer, states)
@@ -292,12 +305,10 @@ def measure(name: str, minutes: float) -> dict[str, Any]:
                 longer = functools.partial(repeat_first, lag=lag)
                 found[other] = accuracy(longer, arrays, answer, states)
     found["seconds"] = round(time.perf_counter() - began)
-    found["jax"] = jax.__version__
-    found["date"] = time.strftime("%Y-%m-%d")
     return found
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
+def table(rows: Rows) -> str:
     """Mean accuracy and its range over seeds, beside what theory says."""
     lines = ["| memory | " + " | ".join(TASKS) + " |", "|---" * (len(TASKS) + 1) + "|"]
     for name in sorted(rows):
@@ -316,21 +327,10 @@ def cell(name: str, task: str, accuracies: list[float]) -> str:
 
 def main() -> None:
     """Measure what is asked for, row by row, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memories", help="comma-separated; these are measured anew")
+    parser = arguments(__doc__, "capability")
     parser.add_argument("--minutes", type=float, default=4.0, help="per model")
-    parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    path = asked.results
-    rows = json.loads(path.read_text()) if path.exists() else {}
-    missing = [name for name in memory_models.names() if name not in rows]
-    for name in asked.memories.split(",") if asked.memories else missing:
-        rows[name] = measure(name, asked.minutes)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-        print(name, json.dumps(rows[name]), flush=True)
-        jax.clear_caches()
-    print(table(rows))
+    print(table(fill(asked, lambda name: measure(name, asked.minutes))))
 
 
 if __name__ == "__main__":

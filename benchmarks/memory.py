@@ -6,13 +6,10 @@ inputs, an episode starting in every 50th step. Compiling is that of a whole PPO
 on RepeatPreviousEasy. Each model's samples take turns with those of `gru`, so that the
 ratio holds on a machine that changes from minute to minute.
 
-Rows are kept in `benchmarks/results/memory.json` as they are measured; models that have
-one are passed over, unless named. `--page` writes docs/models.md from these rows and
-from the models' cards.
+Rows are kept in `benchmarks/results/memory.json`; see `rows`. `--page` writes
+docs/models.md from them and from the models' cards.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -25,11 +22,11 @@ import jax.numpy as jnp
 
 import memory_models
 from agents.running.updates import compile_updates, over_seeds
+from benchmarks.rows import Row, Rows, arguments, fill, load
 from benchmarks.speed import make_agent
 from memory_models.base import MemoryModel, parameter_count, state_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "memory.json"
 PAGE = ROOT / "docs" / "models.md"
 WIDTH = 128
 COLUMNS = {"place": (0, 32), "cue": (32, 64), "raw/place": (64, 96)}
@@ -120,15 +117,13 @@ def compile_seconds(name: str) -> float | None:
     return compile_updates(agent, 1, 1, state)[1]
 
 
-def row(name: str, rounds: int) -> dict[str, Any]:
+def measure(name: str, rounds: int) -> Row:
     """Everything measured of one model."""
     model, gru = built(name), built("gru")
-    found: dict[str, Any] = {
+    found: Row = {
         "parameters": parameter_count(model),
         "state_bytes": state_bytes(model),
-        "jax": jax.__version__,
         "backend": jax.default_backend(),
-        "date": time.strftime("%Y-%m-%d"),
     }
     pair = in_turn([acting(model), acting(gru)], rounds)
     found["step_us"] = 1e6 * pair[0] / SHAPES["step"][0]
@@ -141,12 +136,7 @@ def row(name: str, rounds: int) -> dict[str, Any]:
     return found
 
 
-def load(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows that were measured before."""
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def table(rows: dict[str, dict[str, Any]]) -> Iterable[str]:
+def table(rows: Rows) -> Iterable[str]:
     """The cost table in Markdown."""
     yield (
         "| memory | parameters | state, bytes | step, us | of gru | fwd+bwd [128, 64], "
@@ -174,7 +164,7 @@ back an input can matter (`all`: no limit but forgetting).
 """
 
 
-def page(rows: dict[str, dict[str, Any]]) -> str:
+def page(rows: Rows) -> str:
     """The page of all models, by family."""
     families = (
         ("Controls", memory_models.controls),
@@ -198,7 +188,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def card_row(name: str, measured: dict[str, Any] | None) -> str:
+def card_row(name: str, measured: Row | None) -> str:
     """A model's line on the page."""
     build = memory_models.builder(name, output_size=WIDTH)
     model = eqx.filter_eval_shape(
@@ -221,25 +211,14 @@ def card_row(name: str, measured: dict[str, Any] | None) -> str:
 
 def main() -> None:
     """Measure what is asked for, row by row, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memories", help="comma-separated; these are measured anew")
+    parser = arguments(__doc__, "memory")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", action="store_true", help="write docs/models.md only")
     asked = parser.parse_args()
-    rows = load(asked.results)
     if asked.page:
-        PAGE.write_text(page(rows))
+        PAGE.write_text(page(load(asked.results)))
         return
-    missing = [name for name in memory_models.names() if name not in rows]
-    names = asked.memories.split(",") if asked.memories else missing
-    for name in names:
-        rows[name] = row(name, asked.rounds)
-        asked.results.parent.mkdir(exist_ok=True)
-        asked.results.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-        print(name, json.dumps(rows[name]), flush=True)
-        jax.clear_caches()
-    print("\n".join(table(rows)))
+    print("\n".join(table(fill(asked, lambda name: measure(name, asked.rounds)))))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from memory_models.registry import (
     names,
     options,
     options_of,
+    reads_columns,
     register,
 )
 
@@ -75,6 +76,7 @@ __all__ = [
     "options",
     "options_of",
     "parameter_count",
+    "reads_columns",
     "recurrent_scan",
     "register",
     "select_state",

@@ -114,6 +114,15 @@ def lookup(name: str) -> Callable[..., MemoryModel]:
     return _REGISTRY[name]
 
 
+def reads_columns(name: str) -> bool:
+    """Whether a registered model reads observation keys by name."""
+    return _takes_columns(lookup(name))
+
+
+def _takes_columns(target: Callable[..., Any]) -> bool:
+    return "columns" in inspect.signature(target).parameters
+
+
 def options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a registered model; see `options_of`."""
     return options_of(lookup(name))
@@ -174,12 +183,12 @@ def builder_of(
             f"memory {name!r} got num_layers={layers}; it must be 1 or more."
         )
     stacked = layers > 1 or glu
-    if stacked and "columns" in signature:
+    wants_columns = _takes_columns(target)
+    if stacked and wants_columns:
         raise ValueError(
             f"memory {name!r} reads observation keys by name, which only the first "
             "layer of a stack sees; use num_layers=1 and glu=false."
         )
-    wants_columns = "columns" in signature
 
     def build_sized(input_size, key, columns, given) -> MemoryModel:
         if stacked:

@@ -5,14 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import (
-    FeedForward,
-    encoded,
-    encoder,
-    join_heads,
-    split_heads,
-)
+from memory_models.attention.layers import FeedForward, encoded, encoder
 from memory_models.base import Card, MemoryModel, Sizing
+from memory_models.mechanisms.heads import head_parts, join_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import (
     POSITIONS,
@@ -130,7 +125,7 @@ class SlidingWindowAttention(MemoryModel):
     ) -> tuple[Ring, Float[Array, "time outputs"]]:
         """Attend in bands, then the feed-forward layer."""
         x = encoded(self.encode, inputs)
-        queries, keys, values = split_heads(
+        queries, keys, values = head_parts(
             self.project(layer_norm(x)), 3, self.num_heads
         )
         tape = extend(state, self.initial_state(), (keys, values), starts)

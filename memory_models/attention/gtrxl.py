@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.attention.layers import FeedForward, encoded, encoder
-from memory_models.attention.relative import RelativeAttention, check_sizes
+from memory_models.attention.relative import RelativeAttention, check_window
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import Ring
@@ -110,7 +110,7 @@ class GatedTransformerXL(MemoryModel):
         Raises:
             ValueError: a window below 2, or another size below 1.
         """
-        check_sizes(
+        check_window(
             "gtrxl",
             window,
             num_heads=num_heads,

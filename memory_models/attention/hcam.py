@@ -14,23 +14,17 @@ from memory_models.attention.chunks import (
     restart,
     write,
 )
-from memory_models.attention.layers import (
-    FeedForward,
-    encoded,
-    encoder,
-    join_heads,
-    split_heads,
-)
-from memory_models.attention.relative import check_sizes
+from memory_models.attention.layers import FeedForward, encoded, encoder
+from memory_models.attention.relative import check_window
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.affine import affine
+from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import (
     Ring,
     empty_ring,
     extend,
     keep,
-    masked_softmax,
     rotary_logits,
     sinusoids,
     windowed_attention,
@@ -91,7 +85,7 @@ class HierarchicalRead(eqx.Module):
         asked, query = self._ask(x)
         scores = affine(asked, self.summarise(chunks.means).T) * width**-0.5
         weights = self._choose(scores, chunks.visible())
-        keys, values = split_heads(
+        keys, values = head_parts(
             self.key_value(self._placed(chunks.rows)), 2, self.num_heads
         )
         size = query.shape[-1]
@@ -112,7 +106,7 @@ class HierarchicalRead(eqx.Module):
         scores = affine(asked, store.means.T)
         weights, chosen = self._chosen(scores, visible)
         rows = self._placed(store.rows[chosen])
-        of_keys, of_values = split_heads(self.key_value.weight, 2, self.num_heads)
+        of_keys, of_values = head_parts(self.key_value.weight, 2, self.num_heads)
         size = query.shape[-1]
         inward = jnp.einsum("hd,xhd->hx", query * size**-0.5, of_keys)
         logits = jnp.einsum("hx,kcx->hkc", inward, rows)
@@ -123,7 +117,7 @@ class HierarchicalRead(eqx.Module):
     def _ask(self, x: Array) -> tuple[Array, Array]:
         asked = self.ask(x)
         width = x.shape[-1]
-        return asked[..., :width], split_heads(asked[..., width:], 1, self.num_heads)[0]
+        return asked[..., :width], head_parts(asked[..., width:], 1, self.num_heads)[0]
 
     def _chosen(self, scores: Array, visible: Array) -> tuple[Array, Array]:
         """The weights of the best chunks and where they are; 0 for invisible ones."""
@@ -230,7 +224,7 @@ class HierarchicalChunkAttention(MemoryModel):
             ValueError: a size below 1, a window below 2 or shorter than a chunk, more
                 chunks looked into than there are, or an odd head size.
         """
-        check_sizes(
+        check_window(
             "hcam",
             window,
             num_chunks=num_chunks,
@@ -307,7 +301,7 @@ class HierarchicalChunkAttention(MemoryModel):
     def _local(self, ring: Ring, x: Array, starts: Array) -> tuple[Ring, Array, Array]:
         """The ring, what the local attention adds, and the normalised steps."""
         normal = layer_norm(x)
-        query, *cached = split_heads(self.project(normal), 3, self.num_heads)
+        query, *cached = head_parts(self.project(normal), 3, self.num_heads)
         tape = extend(ring, self._empty_ring(), tuple(cached), starts)
         read = windowed_attention(query, tape, self.window, rotary_logits)
         return keep(tape), self.out(join_heads(read)), normal

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import encoded, encoder, join_heads, split_heads
-from memory_models.attention.relative import check_sizes
+from memory_models.attention.layers import encoded, encoder
+from memory_models.attention.relative import check_window
 from memory_models.base import Card, MemoryModel, Sizing
+from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import (
     Ring,
@@ -16,7 +17,6 @@ from memory_models.mechanisms.ring_attention import (
     extend,
     first_in_window,
     keep,
-    masked_softmax,
     mix,
 )
 
@@ -81,7 +81,7 @@ class ModernHopfield(MemoryModel):
         Raises:
             ValueError: a window below 2, or another size below 1.
         """
-        check_sizes(
+        check_window(
             "hopfield",
             window,
             num_heads=num_heads,
@@ -112,7 +112,7 @@ class ModernHopfield(MemoryModel):
         """Store all steps, then update the networks of all steps at once."""
         x = encoded(self.encode, inputs)
         heads = self.log_beta.shape[0]
-        state_pattern, keys, values = split_heads(self.project(layer_norm(x)), 3, heads)
+        state_pattern, keys, values = head_parts(self.project(layer_norm(x)), 3, heads)
         tape = extend(state, self.initial_state(), (keys, values), starts)
         cut = bands(tape, self.window)
         stored, values = (cut.keys(part) for part in tape.entries)

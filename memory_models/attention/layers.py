@@ -4,24 +4,9 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from memory_models.mechanisms.layers import Linear
-
-
-def split_heads(
-    x: Float[Array, "*time features"], parts: int, heads: int
-) -> list[Float[Array, "*time heads size"]]:
-    """Queries, keys and so on, of a product that made them side by side."""
-    size = x.shape[-1] // (parts * heads)
-    pieces = jnp.split(x, parts, axis=-1)
-    return [y.reshape(*y.shape[:-1], heads, size) for y in pieces]
-
-
-def join_heads(x: Float[Array, "*time heads size"]) -> Float[Array, "*time features"]:
-    """The heads of each step, side by side."""
-    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
 
 
 class FeedForward(eqx.Module):

@@ -6,21 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import (
-    FeedForward,
-    encoded,
-    encoder,
-    join_heads,
-    split_heads,
-)
+from memory_models.attention.layers import FeedForward, encoded, encoder
 from memory_models.attention.tokens import rotate_by
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.affine import affine
-from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.heads import (
+    head_parts,
+    join_heads,
+    masked_softmax,
+    split_heads,
+)
+from memory_models.mechanisms.layers import Linear, layer_norm, rms_norm
 from memory_models.mechanisms.ring_attention import (
     Bands,
     bands,
-    masked_softmax,
     mix,
     rotary_logits,
     rotate,
@@ -163,7 +162,7 @@ class Memformer(MemoryModel):
     ) -> tuple[Clock, Float[Array, "time outputs"]]:
         """All writes one after another, then all steps at once."""
         x = encoded(self.encode, inputs)
-        query, *cached = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        query, *cached = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         length = self.segment_length
         state, segments = follow(
             self._turn(state, -1),
@@ -194,7 +193,7 @@ class Memformer(MemoryModel):
     ) -> tuple[Clock, Float[Array, " outputs"]]:
         """One step; the slots are not projected, the query is (and the result)."""
         x = encoded(self.encode, input)
-        query, key, value = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        query, key, value = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         length, scale = self.segment_length, self._head_size() ** -0.5
         state = restart(state, self.initial_state(), start)
         entry = (x, rotate_by(key, state.place), value)
@@ -205,8 +204,8 @@ class Memformer(MemoryModel):
         weights = masked_softmax(scores, jnp.broadcast_to(visible[None], scores.shape))
         x = x + self.out(join_heads(jnp.einsum("hk,khd->hd", weights, values)))
 
-        (asked,) = split_heads(self.ask(layer_norm(x)), 1, self.num_heads)
-        of_keys, of_values = split_heads(self.slot_key_value.weight, 2, self.num_heads)
+        asked = split_heads(self.ask(layer_norm(x)), self.num_heads)
+        of_keys, of_values = head_parts(self.slot_key_value.weight, 2, self.num_heads)
         slots = _scaled(state.memory)
         scores = affine(jnp.einsum("hd,whd->hw", asked * scale, of_keys), slots.T)
         found = affine(jax.nn.softmax(scores), slots)
@@ -219,8 +218,8 @@ class Memformer(MemoryModel):
         """The slots after a segment of x."""
         outputs = self._outputs(memory, segment)
         slots, steps = _scaled(memory), layer_norm(outputs)
-        query, own_key, own_value = split_heads(self.update(slots), 3, self.num_heads)
-        _, keys, values = split_heads(self.update(steps), 3, self.num_heads)
+        query, own_key, own_value = head_parts(self.update(slots), 3, self.num_heads)
+        _, keys, values = head_parts(self.update(steps), 3, self.num_heads)
         query = query * (self._head_size() ** -0.5 / self.temperature)
         own = (query * own_key).sum(-1).T[:, :, None]
         scores = jnp.einsum("shd,khd->hsk", query, keys)
@@ -232,9 +231,7 @@ class Memformer(MemoryModel):
     def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
         """The outputs of one segment, as its steps computed them."""
         length, scale = self.segment_length, self._head_size() ** -0.5
-        query, keys, values = split_heads(
-            self.project(layer_norm(x)), 3, self.num_heads
-        )
+        query, keys, values = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         place = np.arange(length)
         scores = jnp.einsum(
             "qhd,khd->hqk", rotate(query * scale, place), rotate(keys, place)
@@ -250,7 +247,7 @@ class Memformer(MemoryModel):
 
     def _cross(self, x: Array, cut: Bands, pairs: tuple, whose: Array) -> Array:
         """What the steps read from the versions of the slots that are theirs."""
-        (query,) = split_heads(self.ask(layer_norm(x)), 1, self.num_heads)
+        query = split_heads(self.ask(layer_norm(x)), self.num_heads)
         keys, values = (
             part.reshape(part.shape[0], -1, *part.shape[3:]) for part in pairs
         )
@@ -262,7 +259,7 @@ class Memformer(MemoryModel):
 
     def _of_slots(self, memory: Array) -> list[Array]:
         """Keys and values of slots."""
-        return split_heads(self.slot_key_value(_scaled(memory)), 2, self.num_heads)
+        return head_parts(self.slot_key_value(_scaled(memory)), 2, self.num_heads)
 
     def _turn(self, clock: Clock, sign: int) -> Clock:
         """Rotate the keys of the state by their place in the segment, or back."""
@@ -292,5 +289,4 @@ def _write(layer: Memformer, operand: tuple) -> Slots:
 
 def _scaled(memory: Array) -> Array:
     """Slots of length 1, times sqrt(width): at unit scale per number."""
-    square = jnp.square(memory).mean(-1, keepdims=True)
-    return memory * jax.lax.rsqrt(square + 1e-12)
+    return rms_norm(memory, 1e-12)

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import encoded, encoder, join_heads, split_heads
+from memory_models.attention.layers import encoded, encoder
 from memory_models.attention.tokens import Memory, MemoryTokenLayer, check_tokens
 from memory_models.base import Card, MemoryModel, Sizing
+from memory_models.mechanisms.heads import head_parts, join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.segment_clock import Clock
 
@@ -48,8 +49,8 @@ class RetentionValve(eqx.Module):
 
     def __call__(self, memory: Memory, written: Memory) -> Memory:
         """The tokens of the next segment."""
-        (query,) = split_heads(self.query(memory), 1, self.num_heads)
-        keys, values = split_heads(
+        query = split_heads(self.query(memory), self.num_heads)
+        keys, values = head_parts(
             self.key_value(jax.nn.relu(written)), 2, self.num_heads
         )
         scale = query.shape[-1] ** -0.5

@@ -5,8 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import join_heads, split_heads
 from memory_models.mechanisms.affine import affine
+from memory_models.mechanisms.heads import (
+    head_parts,
+    join_heads,
+    masked_softmax,
+    split_heads,
+)
 from memory_models.mechanisms.layers import Linear
 from memory_models.mechanisms.ring_attention import (
     Ring,
@@ -16,7 +21,6 @@ from memory_models.mechanisms.ring_attention import (
     extend,
     first_in_window,
     keep,
-    masked_softmax,
     mix,
     sinusoids,
 )
@@ -81,8 +85,8 @@ class RelativeAttention(eqx.Module):
         tape = extend(ring, self.initial_state(), x, starts)
         cut = bands(tape, self.window)
         heads = self.content_bias.shape[0]
-        (query,) = split_heads(self.query(x), 1, heads)
-        keys, values = split_heads(self.key_value(tape.entries), 2, heads)
+        query = split_heads(self.query(x), heads)
+        keys, values = head_parts(self.key_value(tape.entries), 2, heads)
         query = cut.queries(query)
         content = jnp.einsum(
             "nqhd,nkhd->nhqk", query + self.content_bias[None, None], cut.keys(keys)
@@ -102,7 +106,7 @@ class RelativeAttention(eqx.Module):
         """Attend from one step, without projecting the ring."""
         tape = extend(ring, self.initial_state(), x[None], start[None])
         heads = self.content_bias.shape[0]
-        (query,) = split_heads(self.query(x), 1, heads)
+        query = split_heads(self.query(x), heads)
         of_keys, of_values = self._by_head()
         asked = jnp.einsum("hd,chd->hc", query + self.content_bias, of_keys)
         content = affine(asked, tape.entries.T)
@@ -115,19 +119,19 @@ class RelativeAttention(eqx.Module):
         return keep(tape), self.out(join_heads(read))
 
     def _by_head(self) -> list[Float[Array, "width heads size"]]:
-        return split_heads(self.key_value.weight, 2, self.content_bias.shape[0])
+        return head_parts(self.key_value.weight, 2, self.content_bias.shape[0])
 
     def _places(self) -> Float[Array, "window heads size"]:
         """The vectors r of every distance."""
         weight = self.place.weight
         table = jnp.asarray(sinusoids(self.window, weight.shape[0]), weight.dtype)
-        return split_heads(self.place(table), 1, self.content_bias.shape[0])[0]
+        return split_heads(self.place(table), self.content_bias.shape[0])
 
     def _scale(self) -> float:
         return self.content_bias.shape[1] ** -0.5
 
 
-def check_sizes(name: str, window: int, **sizes: int) -> None:
+def check_window(name: str, window: int, **sizes: int) -> None:
     """Refuse a window that sees no past, and sizes below 1.
 
     Raises:

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from memory_models.attention.layers import FeedForward, join_heads, split_heads
+from memory_models.attention.layers import FeedForward
 from memory_models.mechanisms.affine import affine
-from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.ring_attention import (
-    bands,
+from memory_models.mechanisms.heads import (
+    head_parts,
+    join_heads,
     masked_softmax,
-    rotary_logits,
-    rotate,
+    rotate_pairs,
 )
+from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.ring_attention import bands, rotary_logits, rotate
 from memory_models.mechanisms.segment_clock import (
     Clock,
     empty_clock,
@@ -107,7 +108,7 @@ class MemoryTokenLayer(eqx.Module):
         keep: Any,
     ) -> tuple[Clock, Float[Array, "time width"]]:
         """All writes, then all steps."""
-        query, *entry = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        query, *entry = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         length = self.segment_length
         clock, segments = follow(
             self._turn(clock, -1),
@@ -145,13 +146,13 @@ class MemoryTokenLayer(eqx.Module):
         keep: Any,
     ) -> tuple[Clock, Float[Array, " width"]]:
         """One step: tokens are not projected, the query is (and the result)."""
-        query, key, value = split_heads(self.project(layer_norm(x)), 3, self.num_heads)
+        query, key, value = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         length, scale = self.segment_length, self._head_size() ** -0.5
         clock = restart(clock, self.initial_state(), start)
         key = rotate_by(key, clock.place)
         clock, visible = enter(clock, (key, value), length)
         tokens = layer_norm(clock.memory + self.identity)
-        _, of_keys, of_values = split_heads(self.project.weight, 3, self.num_heads)
+        _, of_keys, of_values = head_parts(self.project.weight, 3, self.num_heads)
         asked = jnp.einsum("hd,whd->hw", query * scale, of_keys)
         scores = affine(asked, tokens.T)
         near = self._near(query * scale, clock)
@@ -168,7 +169,7 @@ class MemoryTokenLayer(eqx.Module):
     def written(self, tokens: Memory, segment: tuple[Array, Array]) -> Memory:
         """The tokens, with their vectors, after a segment with rotated keys."""
         keys, values = segment
-        query, token_keys, token_values = split_heads(
+        query, token_keys, token_values = head_parts(
             self.project(layer_norm(tokens)), 3, self.num_heads
         )
         length, scale = self.segment_length, self._head_size() ** -0.5
@@ -210,7 +211,7 @@ class MemoryTokenLayer(eqx.Module):
         inner = weight.shape[1] // 3
         seen = layer_norm(memories + self.identity[None])
         made = affine(seen, weight[:, inner:])
-        return split_heads(made, 2, self.num_heads)
+        return head_parts(made, 2, self.num_heads)
 
     def _head_size(self) -> int:
         return self.out.weight.shape[0] // self.num_heads
@@ -244,9 +245,7 @@ def rotate_by(
     half = x.shape[-1] // 2
     frequency = jnp.asarray(10_000.0 ** (-np.arange(half) / half), x.dtype)
     angle = place.astype(x.dtype) * frequency
-    cos, sin = jnp.cos(angle)[None], jnp.sin(angle)[None]
-    a, b = x[:, :half], x[:, half:]
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=1)
+    return rotate_pairs(x, jnp.cos(angle)[None], jnp.sin(angle)[None])
 
 
 def check_tokens(

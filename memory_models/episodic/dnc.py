@@ -106,9 +106,9 @@ class NeuralComputer(MemoryModel):
             )
         keys = jax.random.split(key, 4)
         found, hidden = num_reads * slot_size, hidden_size
-        project = Linear(input_size, 4 * hidden, key=keys[0])
-        forget_bias = jnp.zeros_like(project.weight[0]).at[hidden : 2 * hidden].set(1)
-        self.project = eqx.tree_at(lambda layer: layer.bias, project, forget_bias)
+        dtype = jax.dtypes.canonicalize_dtype(float)
+        forget_bias = jnp.zeros(4 * hidden, dtype).at[hidden : 2 * hidden].set(1)
+        self.project = Linear(input_size, 4 * hidden, key=keys[0], bias=forget_bias)
         self.recurrent = Linear(found + hidden, 4 * hidden, use_bias=False, key=keys[1])
         self.num_slots = num_slots
         self.slot_size = slot_size

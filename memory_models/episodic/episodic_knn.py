@@ -60,7 +60,7 @@ class EpisodicNeighbours(MemoryModel):
         key: PRNGKeyArray,
         num_slots: int = 128,
         slot_size: int = 32,
-        neighbours: int = 8,
+        neighbours: int = 50,
         delta: float = 1e-3,
     ):
         """Draw the weights.
@@ -71,7 +71,7 @@ class EpisodicNeighbours(MemoryModel):
             key: for the weights.
             num_slots: how many past steps are kept.
             slot_size: width of a key and of a value.
-            neighbours: how many of them are read.
+            neighbours: how many of them are read; 50 is the paper's.
             delta: added to squared distances.
 
         Raises:

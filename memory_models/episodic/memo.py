@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
+from memory_models.mechanisms.heads import join_heads, masked_softmax, split_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import masked_softmax
 from memory_models.mechanisms.slot_store import (
     Ring,
     View,
@@ -181,25 +181,21 @@ class Memo(MemoryModel):
         self, view: View, inputs: Float[Array, "time features"]
     ) -> Float[Array, "time outputs"]:
         """All hops, and the output."""
-        keys, values = (self._heads(rows) for rows in view.rows)
+        keys, values = (split_heads(rows, self.num_heads) for rows in view.rows)
         query = self.query(inputs)
         queries, halts = [], []
         for _ in range(self.hops):
-            asked = self._heads(self.address(query))
+            asked = split_heads(self.address(query), self.num_heads)
             scores = jnp.einsum("thd,mhd->htm", asked, keys) * keys.shape[-1] ** -0.5
             readable = jnp.broadcast_to(view.readable[None], scores.shape)
             weights = masked_softmax(scores, readable)
-            found = jnp.einsum("htm,mhd->thd", weights, values)
-            found = found.reshape(*query.shape)
+            found = join_heads(jnp.einsum("htm,mhd->thd", weights, values))
             query = layer_norm(query + self.combine(found))
             queries.append(query)
             if self.halt is not None:
                 halts.append(jax.nn.sigmoid(self.halt(query)))
         answer = _stopped(queries, halts) if halts else query
         return layer_norm(self.read(jnp.concatenate([inputs, answer], axis=-1)))
-
-    def _heads(self, x: Float[Array, "rows width"]) -> Float[Array, "rows heads size"]:
-        return x.reshape(x.shape[0], self.num_heads, -1)
 
     @property
     def card(self) -> Card:

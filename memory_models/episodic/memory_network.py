@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
+from memory_models.mechanisms.heads import masked_softmax
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import masked_softmax
 from memory_models.mechanisms.slot_store import (
     Ring,
     View,

@@ -7,8 +7,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.clock import sinusoids, whole_periods
+from memory_models.mechanisms.heads import (
+    head_parts,
+    join_heads,
+    masked_softmax,
+    split_heads,
+)
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import masked_softmax, nearest
+from memory_models.mechanisms.slot_reads import nearest
 from memory_models.mechanisms.slot_store import (
     EVICTIONS,
     Book,
@@ -213,11 +219,9 @@ class SpatialTransformer(MemoryModel):
     ) -> Float[Array, "time outputs"]:
         """Choose places, and attend within them."""
         weights, chosen = self._choose(rows[0], place, readable, queries)
-        time, heads = queries.shape[0], self.num_heads
-        size = self.places.shape[1] // heads
-        query = self.query(queries).reshape(time, heads, size)
-        keys, values = jnp.split(rows[1].reshape(-1, 2 * heads, size), 2, axis=1)
-        scores = jnp.einsum("thd,mhd->htm", query, keys) * size**-0.5
+        query = split_heads(self.query(queries), self.num_heads)
+        keys, values = head_parts(rows[1], 2, self.num_heads)
+        scores = jnp.einsum("thd,mhd->htm", query, keys) * query.shape[-1] ** -0.5
         # The softmax within each chosen place, then all of them together.
         total = jnp.zeros_like(scores)
         for index in range(chosen.shape[1]):
@@ -225,7 +229,7 @@ class SpatialTransformer(MemoryModel):
             within = masked_softmax(scores, jnp.broadcast_to(here[None], scores.shape))
             total = total + weights[None, :, index, None] * within
         found = jnp.einsum("htm,mhd->thd", total, values)
-        return self.mix(found.reshape(time, heads * size))
+        return self.mix(join_heads(found))
 
     def _choose(
         self, keys: Array, place: Array, readable: Array, queries: Array

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
-from memory_models.linear.heads import join_heads, rms_norm, split_heads, unit_norm
 from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
 from memory_models.mechanisms.delta_scan import delta_chunk, delta_step
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, rms_norm, unit_norm
 
 Matrices = Float[Array, "heads keys values"]
 State = tuple[Matrices, Tail]

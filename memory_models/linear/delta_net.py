@@ -4,7 +4,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.linear.delta_layer import DeltaLayer, State
-from memory_models.linear.heads import check_heads
+from memory_models.mechanisms.layers import check_sizes
 
 
 class DeltaNetwork(MemoryModel):
@@ -54,7 +54,7 @@ class DeltaNetwork(MemoryModel):
         Raises:
             ValueError: a size below 1.
         """
-        check_heads(
+        check_sizes(
             "delta_net",
             num_heads=num_heads,
             head_size=head_size,

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.linear.delta_layer import DeltaLayer, State
-from memory_models.linear.heads import check_heads
+from memory_models.mechanisms.layers import check_sizes
 
 LEAST = 1e-2
 """The smallest rate drawn: its logarithm is a parameter."""
@@ -63,7 +63,7 @@ class GatedDeltaNetwork(MemoryModel):
             ValueError: a size below 1.
         """
         sizes = {"num_heads": num_heads, "head_size": head_size, "taps": taps}
-        check_heads("gated_delta_net", **sizes, chunk_size=chunk_size)
+        check_sizes("gated_delta_net", **sizes, chunk_size=chunk_size)
         layer_key, rate_key, offset_key = jax.random.split(key, 3)
         self.layer = DeltaLayer(
             input_size,

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads, join_heads, rms_norm, split_heads
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, check_sizes, rms_norm
 from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
 
 Sums = Float[Array, "heads keys values"]
@@ -64,7 +64,7 @@ class LinearAttention(MemoryModel):
         Raises:
             ValueError: a size below 1.
         """
-        check_heads(
+        check_sizes(
             "linear_attention",
             num_heads=num_heads,
             head_size=head_size,

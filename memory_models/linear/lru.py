@@ -41,7 +41,7 @@ class LinearRecurrentUnit(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
-        modes: int = 128,
+        modes: int = 64,
         r_min: float = 0.9,
         r_max: float = 0.999,
         max_phase: float = 6.28,

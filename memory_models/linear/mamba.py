@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads
 from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, check_sizes
 from memory_models.mechanisms.linear_scan import diagonal_scan
 
 Modes = Float[Array, "channels modes"]
@@ -79,7 +78,7 @@ class Mamba(MemoryModel):
         Raises:
             ValueError: a size below 1.
         """
-        check_heads(
+        check_sizes(
             "mamba", channels=channels, modes=modes, taps=taps, chunk_size=chunk_size
         )
         keys = jax.random.split(key, 7)

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads, join_heads, split_heads
 from memory_models.mechanisms.chunks import LOWEST
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
 from memory_models.mechanisms.matrix_scan import (
     Scaled,
     gated_matrix_scan,
@@ -84,7 +84,7 @@ class MatrixLSTM(MemoryModel):
         Raises:
             ValueError: a size below 1.
         """
-        check_heads(
+        check_sizes(
             "mlstm",
             num_heads=num_heads,
             head_size=head_size,

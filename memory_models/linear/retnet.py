@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads, join_heads, split_heads
-from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.heads import join_heads, rotate_pairs, split_heads
+from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
 from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
 
 EPSILON = 1e-3
@@ -80,7 +80,7 @@ class RetentiveNetwork(MemoryModel):
         Raises:
             ValueError: a size below 1, an odd `head_size`, or exponents out of order.
         """
-        check_heads(
+        check_sizes(
             "retnet", num_heads=num_heads, head_size=head_size, chunk_size=chunk_size
         )
         if head_size % 2 or not 0 < min_exponent <= max_exponent:
@@ -145,8 +145,10 @@ class RetentiveNetwork(MemoryModel):
         *parts, gate, skip = jnp.split(self.project(inputs), cuts, axis=-1)
         q, k, v = (split_heads(part, self.num_heads) for part in parts)
         size = q.shape[-1]
-        angle = _angles(times, size, q.dtype)
-        return _rotate(q, angle), _rotate(k * size**-0.5, angle), v, gate, skip
+        angle = _angles(times, size, q.dtype)[..., None, :]
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        q, k = rotate_pairs(q, cos, sin), rotate_pairs(k * size**-0.5, cos, sin)
+        return q, k, v, gate, skip
 
     def _read(self, outputs: Array, gate: Array, skip: Array) -> Array:
         """Normalised per head, gated, mixed and added."""
@@ -180,14 +182,3 @@ def _angles(
     turns = np.round(frequencies / (2 * np.pi) * 2.0**32).astype(np.uint32)
     turned = times[..., None] * turns.reshape(*[1] * times.ndim, -1)
     return turned.astype(dtype) * float(2 * np.pi / 2.0**32)
-
-
-def _rotate(
-    x: Float[Array, "*time heads size"], angle: Float[Array, "*time pairs"]
-) -> Float[Array, "*time heads size"]:
-    """Turn the pairs made of the first and the second half of the features."""
-    cos, sin = jnp.cos(angle)[..., None, :], jnp.sin(angle)[..., None, :]
-    first, second = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate(
-        [first * cos - second * sin, first * sin + second * cos], axis=-1
-    )

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads, join_heads, split_heads
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, check_sizes
 from memory_models.mechanisms.linear_scan import MINIMUM_RATE, diagonal_scan
 
 SHARPNESS = 8.0
@@ -82,7 +82,7 @@ class RealGatedLinearRecurrentUnit(MemoryModel):
         Raises:
             ValueError: a size below 1, or `units` no multiple of `num_heads`.
         """
-        check_heads("rg_lru", units=units, num_heads=num_heads, taps=taps)
+        check_sizes("rg_lru", units=units, num_heads=num_heads, taps=taps)
         if units % num_heads:
             raise ValueError(
                 f"rg_lru got units={units} and num_heads={num_heads}: gates read "

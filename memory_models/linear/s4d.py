@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads
 from memory_models.linear.state_space import Dynamics, zero_order_hold
-from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
 from memory_models.mechanisms.linear_scan import advance, diagonal_scan, last
 
 Modes = Float[Array, "outputs modes"]
@@ -76,7 +75,7 @@ class DiagonalStateSpace(MemoryModel):
         Raises:
             ValueError: no mode, or a range of step sizes that is empty or not above 0.
         """
-        check_heads("s4d", modes=modes)
+        check_sizes("s4d", modes=modes)
         if not 0 < step_min <= step_max:
             raise ValueError(
                 "s4d needs 0 < step_min <= step_max; got "

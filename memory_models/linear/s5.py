@@ -55,7 +55,7 @@ class SimplifiedStateSpace(MemoryModel):
         output_size: int,
         *,
         key: PRNGKeyArray,
-        modes: int = 128,
+        modes: int = 64,
         blocks: int = 8,
         step_min: float = 0.001,
         step_max: float = 0.1,

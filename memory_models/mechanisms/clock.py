@@ -26,7 +26,12 @@ def steps_of_episode(
     entering = jnp.where(starts[0], 0, clock)
     onwards = entering + jnp.minimum(index, _LARGEST - entering)
     steps = jnp.where(last_start >= 0, index - last_start, onwards)
-    return jnp.minimum(steps[-1], _LARGEST - 1) + 1, steps
+    return one_more(steps[-1]), steps
+
+
+def one_more(count: Int[Array, "*any"]) -> Int[Array, "*any"]:
+    """`count + 1`, or the largest int32 where it is that already."""
+    return jnp.minimum(count, _LARGEST - 1) + 1
 
 
 def whole_periods(count: int, shortest: int, longest: int) -> Int[np.ndarray, " count"]:

@@ -30,39 +30,51 @@ class Linear(eqx.Module):
         key: PRNGKeyArray,
         use_bias: bool = True,
         initializer: jax.nn.initializers.Initializer | None = None,
+        bias: Float[Array, " outputs"] | None = None,
     ):
-        """Initialise; the default draws weights LeCun-normal and biases zero."""
+        """Initialise; the default draws weights LeCun-normal and biases zero.
+
+        Args:
+            inputs: length of the last axis of what comes in.
+            outputs: length of the last axis of what goes out.
+            key: for the weights.
+            use_bias: whether there is a bias.
+            initializer: of the weights.
+            bias: the biases at the start, where they are not zero.
+        """
         initializer = initializer or jax.nn.initializers.lecun_normal()
         dtype = jax.dtypes.canonicalize_dtype(float)
         self.weight = initializer(key, (inputs, outputs), dtype)
-        self.bias = jnp.zeros(outputs, dtype) if use_bias else None
+        if use_bias and bias is None:
+            bias = jnp.zeros(outputs, dtype)
+        self.bias = bias
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Array:
         """Apply to `[..., inputs]`, giving `[..., outputs]`."""
         return affine(x, self.weight, self.bias)
 
 
-def chrono_bias(key: PRNGKeyArray, size: int, timescale: int) -> Float[Array, " size"]:
-    """Biases of a gate that keeps a state for 1 to `timescale` steps.
+def chrono_bias(
+    name: str, key: PRNGKeyArray, size: int, timescale: int
+) -> Float[Array, " size"]:
+    """Biases of a gate whose units keep their state for 1 to `timescale` steps.
 
     `log(u)` with u uniform between 1 and `timescale - 1` ('chrono initialisation',
     Tallec and Ollivier 2018, arXiv:1804.11188): a sigmoid of it is 1 - 1 / (1 + u).
-    """
-    dtype = jax.dtypes.canonicalize_dtype(float)
-    return jnp.log(jax.random.uniform(key, (size,), dtype, 1.0, timescale - 1.0))
-
-
-def check_timescale(name: str, timescale: int) -> None:
-    """Refuse a timescale that says nothing.
+    With a timescale of 0 they are zero.
 
     Raises:
-        ValueError: neither 0 (off) nor at least 3.
+        ValueError: a timescale that is neither 0 nor at least 3, of the model `name`.
     """
-    if timescale != 0 and timescale < 3:
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    if timescale == 0:
+        return jnp.zeros(size, dtype)
+    if timescale < 3:
         raise ValueError(
             f"{name} got timescale={timescale}; give the steps of the longest memory "
             "at the start, 3 or more, or 0 to leave it out."
         )
+    return jnp.log(jax.random.uniform(key, (size,), dtype, 1.0, timescale - 1.0))
 
 
 def layer_norm(
@@ -72,3 +84,29 @@ def layer_norm(
     mean = x.mean(-1, keepdims=True)
     variance = jnp.square(x - mean).mean(-1, keepdims=True)
     return (x - mean) * jax.lax.rsqrt(variance + epsilon)
+
+
+def rms_norm(
+    x: Float[Array, "*batch features"], epsilon: float = 1e-5
+) -> Float[Array, "*batch features"]:
+    """Divide by the root of the mean square; no learned scale."""
+    return x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + epsilon)
+
+
+def unit_norm(
+    x: Float[Array, "*batch features"], epsilon: float = 1e-6
+) -> Float[Array, "*batch features"]:
+    """Divide by the length, so that it is 1; the gradient at 0 is finite."""
+    return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + epsilon)
+
+
+def check_sizes(name: str, **sizes: int) -> None:
+    """Refuse options of the model `name` that are below 1.
+
+    Raises:
+        ValueError: one of `sizes` is.
+    """
+    if min(sizes.values()) < 1:
+        needed = ", ".join(f"{option} >= 1" for option in sizes)
+        given = ", ".join(f"{option}={size}" for option, size in sizes.items())
+        raise ValueError(f"{name} needs {needed}; got {given}.")

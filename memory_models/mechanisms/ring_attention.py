@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
+from memory_models.mechanisms.heads import masked_softmax, rotate_pairs
 
 SMALLEST_BLOCK = 32
 """Smaller blocks make matrix products too small to be worth their overhead."""
@@ -208,20 +209,7 @@ def rotate(
     shape = (*[1] * (x.ndim - 3), *angle.shape)
     cos = jnp.asarray(np.cos(angle), x.dtype).reshape(shape)
     sin = jnp.asarray(np.sin(angle), x.dtype).reshape(shape)
-    a, b = x[..., :half], x[..., half:]
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
-
-
-def masked_softmax(
-    logits: Float[Array, "*batch keys"], allowed: Bool[Array, "*batch keys"]
-) -> Float[Array, "*batch keys"]:
-    """Softmax over the allowed keys; zeros, and no nan, where none is allowed."""
-    lowest = jnp.asarray(jnp.finfo(logits.dtype).min, logits.dtype)
-    logits = jnp.where(allowed, logits, lowest)
-    top = jax.lax.stop_gradient(logits.max(-1, keepdims=True))
-    weights = jnp.where(allowed, jnp.exp(logits - top), 0)
-    total = weights.sum(-1, keepdims=True)
-    return weights / jnp.where(total > 0, total, 1)
+    return rotate_pairs(x, cos, sin)
 
 
 def mix(weights: Logits, values: Keys) -> Queries:

@@ -7,16 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-
-def masked_softmax(
-    scores: Float[Array, "*batch rows"], readable: Bool[Array, "*batch rows"]
-) -> Float[Array, "*batch rows"]:
-    """A softmax over the readable rows."""
-    scores = jnp.where(readable, scores, -jnp.inf)
-    largest = jax.lax.stop_gradient(scores.max(-1, keepdims=True))
-    largest = jnp.where(jnp.isfinite(largest), largest, 0.0)
-    shifted = jnp.where(readable, scores, 0.0) - largest
-    return normalised(jnp.exp(jnp.where(readable, shifted, 0.0)), readable)
+from memory_models.mechanisms.layers import unit_norm
 
 
 def inverse_distance(
@@ -57,11 +48,7 @@ def cosines(
     epsilon: float = 1e-6,
 ) -> Float[Array, "time rows"]:
     """Cosine similarities; a row of zeros is similar to nothing."""
-    return _unit(queries, epsilon) @ _unit(keys, epsilon).T
-
-
-def _unit(x: Array, epsilon: float) -> Array:
-    return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + epsilon)
+    return unit_norm(queries, epsilon) @ unit_norm(keys, epsilon).T
 
 
 def nearest(

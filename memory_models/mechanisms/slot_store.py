@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
+from memory_models.mechanisms.clock import one_more
 
 EVICTIONS = ("fifo", "lifo", "most_visited", "least_visited")
 """What makes room in a full store: the oldest item, the newest, or the oldest one of
@@ -199,7 +200,7 @@ def book_write(
         place: where the item was made.
         eviction: one of EVICTIONS.
     """
-    visits = book.visits.at[place].set(_saturating(book.visits[place]))
+    visits = book.visits.at[place].set(one_more(book.visits[place]))
     priority = {
         "fifo": jnp.zeros_like(book.time),
         "lifo": book.time,
@@ -214,7 +215,7 @@ def book_write(
             book.time.at[slot].set(book.clock),
             book.place.at[slot].set(place),
             visits,
-            _saturating(book.clock),
+            one_more(book.clock),
         ),
         slot,
     )
@@ -283,11 +284,6 @@ def plan(
     readable = (born[None] <= now) & (now < dead[None]) & in_use[None]
     readable &= segment[None] == counted[:, None]
     return Plan(readable, jnp.concatenate([book.place, places]), clock, last, entry)
-
-
-def _saturating(count: Array) -> Array:
-    """One more, or the largest number there is."""
-    return jnp.minimum(count, _LARGEST - 1) + 1
 
 
 def _slots(rows: Any) -> int:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
+from memory_models.mechanisms.layers import Linear, chrono_bias
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
@@ -59,15 +58,11 @@ class GatedRecurrentUnit(MemoryModel):
         Raises:
             ValueError: a timescale that is neither 0 nor at least 3.
         """
-        check_timescale("gru", timescale)
         keys = jax.random.split(key, 4)
-        project = Linear(input_size, 3 * output_size, key=keys[0])
-        if timescale:
-            update_gate = slice(output_size, 2 * output_size)
-            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
-            bias = jnp.zeros_like(project.weight[0]).at[update_gate].set(drawn)
-            project = eqx.tree_at(lambda linear: linear.bias, project, bias)
-        self.project = project
+        update = chrono_bias("gru", jax.random.fold_in(key, 1), output_size, timescale)
+        zeros = jnp.zeros_like(update)
+        bias = jnp.concatenate([zeros, update, zeros])
+        self.project = Linear(input_size, 3 * output_size, key=keys[0], bias=bias)
         orthogonal = jax.nn.initializers.orthogonal()
         reset, update, candidate = (
             Linear(
@@ -80,7 +75,6 @@ class GatedRecurrentUnit(MemoryModel):
             for gate in range(3)
         )
         self.recurrent = (reset, update, candidate)
-        zeros = jnp.zeros(output_size, reset.weight.dtype)
         self.initial = zeros if learned_initial_state else None
 
     def initial_state(self) -> Float[Array, " hidden"]:

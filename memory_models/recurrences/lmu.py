@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.dense_scan import dense_scan, dense_step
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, check_sizes
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 State = tuple[Float[Array, " hidden"], Float[Array, "channels order"]]
@@ -71,11 +71,7 @@ class LegendreMemoryUnit(MemoryModel):
         Raises:
             ValueError: a size below 1.
         """
-        if min(channels, order, window) < 1:
-            raise ValueError(
-                "lmu needs channels >= 1, order >= 1 and window >= 1; got "
-                f"channels={channels}, order={order}, window={window}."
-            )
+        check_sizes("lmu", channels=channels, order=order, window=window)
         keys = jax.random.split(key, 4)
         self.write = Linear(input_size, channels, key=keys[0], use_bias=False)
         self.project = Linear(input_size, output_size, key=keys[1])

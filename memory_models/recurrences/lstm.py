@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
+from memory_models.mechanisms.layers import Linear, chrono_bias
 from memory_models.mechanisms.linear_scan import last
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
@@ -67,15 +66,12 @@ class LongShortTermMemory(MemoryModel):
         Raises:
             ValueError: a timescale that is neither 0 nor at least 3.
         """
-        check_timescale("lstm", timescale)
         keys = jax.random.split(key, 5)
-        project = Linear(input_size, 4 * output_size, key=keys[0])
-        forget_gate = slice(output_size, 2 * output_size)
-        bias = jnp.zeros_like(project.weight[0]).at[forget_gate].set(forget_bias)
-        if timescale:
-            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
-            bias = bias.at[forget_gate].set(drawn).at[:output_size].set(-drawn)
-        self.project = eqx.tree_at(lambda linear: linear.bias, project, bias)
+        keep = chrono_bias("lstm", jax.random.fold_in(key, 1), output_size, timescale)
+        zeros = jnp.zeros_like(keep)
+        forget = keep if timescale else zeros + forget_bias
+        bias = jnp.concatenate([-keep, forget, zeros, zeros])
+        self.project = Linear(input_size, 4 * output_size, key=keys[0], bias=bias)
         orthogonal = jax.nn.initializers.orthogonal()
         input_, forget, candidate, output = (
             Linear(
@@ -88,7 +84,6 @@ class LongShortTermMemory(MemoryModel):
             for gate_key in keys[1:]
         )
         self.recurrent = (input_, forget, candidate, output)
-        zeros = jnp.zeros(output_size, input_.weight.dtype)
         self.initial = (zeros, zeros) if learned_initial_state else None
 
     def initial_state(self) -> HiddenAndCell:

@@ -1,12 +1,11 @@
 """The minimal LSTM: two gates, which only the input sets, and no cell."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear, check_timescale, chrono_bias
+from memory_models.mechanisms.layers import Linear, chrono_bias
 from memory_models.mechanisms.linear_scan import diagonal_scan
 
 
@@ -47,19 +46,10 @@ class MinimalLongShortTermMemory(MemoryModel):
         Raises:
             ValueError: a timescale that is neither 0 nor at least 3.
         """
-        check_timescale("min_lstm", timescale)
-        project = Linear(input_size, 3 * output_size, key=key)
-        if timescale:
-            drawn = chrono_bias(jax.random.fold_in(key, 1), output_size, timescale)
-            bias = jnp.zeros_like(project.weight[0])
-            bias = (
-                bias.at[:output_size]
-                .set(drawn)
-                .at[output_size : 2 * output_size]
-                .set(-drawn)
-            )
-            project = eqx.tree_at(lambda linear: linear.bias, project, bias)
-        self.project = project
+        chrono_key = jax.random.fold_in(key, 1)
+        keep = chrono_bias("min_lstm", chrono_key, output_size, timescale)
+        bias = jnp.concatenate([keep, -keep, jnp.zeros_like(keep)])
+        self.project = Linear(input_size, 3 * output_size, key=key, bias=bias)
 
     def initial_state(self) -> Float[Array, " hidden"]:
         """Zeros."""

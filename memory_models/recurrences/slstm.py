@@ -1,17 +1,16 @@
 """The scalar LSTM of xLSTM: an LSTM with exponential gates and a normaliser."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.linear.heads import check_heads, join_heads, split_heads
 from memory_models.mechanisms.cell_scan import cell_scan
 from memory_models.mechanisms.chunks import LOWEST
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
 
 Units = Float[Array, "heads units"]
 Cell = tuple[Units, Units, Units, Units]
@@ -78,7 +77,7 @@ class ScalarLSTM(MemoryModel):
             ValueError: a size below 1, or an `output_size` that is no multiple of
                 `num_heads`.
         """
-        check_heads("slstm", num_heads=num_heads, taps=taps)
+        check_sizes("slstm", num_heads=num_heads, taps=taps)
         if output_size % num_heads:
             raise ValueError(
                 f"slstm got output_size={output_size} and num_heads={num_heads}: heads "
@@ -87,16 +86,13 @@ class ScalarLSTM(MemoryModel):
         keys = jax.random.split(key, 4)
         self.encode = Linear(input_size, output_size, key=keys[0])
         self.convolve = ShortConvolution(output_size, taps, key=keys[1])
-        self.gates = Linear(output_size, 2 * output_size, key=keys[2])
         self.values = Linear(output_size, 2 * output_size, key=keys[3])
         dtype = self.encode.weight.dtype
         units = output_size // num_heads
         ramp = np.linspace(0.0, 1.0, units) ** 0.3
         forget = np.tile(5.0 - 12.0 * ramp, num_heads)
-        bias = np.concatenate([np.zeros(output_size), forget])
-        self.gates = eqx.tree_at(
-            lambda layer: layer.bias, self.gates, jnp.asarray(bias, dtype)
-        )
+        bias = jnp.asarray(np.concatenate([np.zeros(output_size), forget]), dtype)
+        self.gates = Linear(output_size, 2 * output_size, key=keys[2], bias=bias)
         self.recurrent = jnp.zeros((num_heads, units, 4 * units), dtype)
         self.scale = jnp.ones(output_size, dtype)
 

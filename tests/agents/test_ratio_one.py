@@ -7,7 +7,6 @@ such mistakes are planted to see that it does.
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -179,9 +178,7 @@ def test_every_space_and_setting(case):
 
 
 FOR_ANY_TASK = [
-    name
-    for name in memory_models.names()
-    if "columns" not in inspect.signature(memory_models.lookup(name)).parameters
+    name for name in memory_models.names() if not memory_models.reads_columns(name)
 ]
 
 

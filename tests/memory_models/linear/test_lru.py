@@ -44,7 +44,7 @@ def test_float32_stays_with_float64(time):
 
 @pytest.mark.parametrize("value", [-80.0, 0.0, 20.0])
 def test_no_value_of_the_parameters_makes_a_mode_grow(value):
-    model, value = make("lru"), jnp.full(128, value)
+    model, value = make("lru"), jnp.full(64, value)
     check_bounded(
         eqx.tree_at(lambda m: (m.log_rate, m.log_phase), model, (value, value))
     )
