@@ -51,17 +51,18 @@ def test_a_stack_is_its_layers_by_hand():
 
 def by_hand(model, state, inputs, starts):
     x, states = model.encode(inputs), []
+    scale = (2 * sum(not layer.is_block for layer in model.layers)) ** -0.5
     for layer, forward, entering in zip(
         model.layers, model.feed_forward, state, strict=True
     ):
         read = x if layer.is_block else layer_norm(x)
         new, y = layer(entering, read, starts)
         states.append(new)
-        x = y if layer.is_block else x + y
+        x = y if layer.is_block else x + scale * y
         assert (forward is None) == layer.is_block
         if forward is not None:
             gate, value = jnp.split(layer_norm(x) @ forward.into.weight, 2, axis=-1)
-            x = x + (jax.nn.gelu(gate) * value) @ forward.out.weight
+            x = x + scale * (jax.nn.gelu(gate) * value) @ forward.out.weight
     return layer_norm(x), states
 
 
