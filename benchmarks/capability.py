@@ -10,6 +10,7 @@ Rows are kept in `benchmarks/results/capability.json`; see `rows`.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,8 +18,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import memory_models
 from benchmarks.capability_theory import THEORY
@@ -26,78 +28,98 @@ from benchmarks.rows import Row, Rows, arguments, fill
 from memory_models.base import MemoryModel
 from memory_models.mechanisms.layers import Linear
 
-TIME, BATCH, WIDTH, PLACES = 130, 16, 64, 32
+TIME, BATCH, WIDTH, PLACES = 130, 8, 64, 32
 SYMBOLS = 16
 BLANK, QUERY, VALUES, VOCABULARY = SYMBOLS, SYMBOLS + 1, SYMBOLS + 2, 2 * SYMBOLS + 2
 SEEDS, STEPS, STEPS_PER_CALL = 3, 1000, 25
-LEARNING_RATE, WARM_UP = 2e-3, 50
+LEARNING_RATE, WARM_UP = 3e-3, 50
+NEW = 64
+"""Sequences in a test."""
 SOLVED = 0.995
 """Accuracy in training, mean over a call, at which a task needs no more steps."""
 
 
-class Episode(NamedTuple):
+class Episodes(NamedTuple):
     """Two symbols a step, and the class asked for at each; -1 where none is."""
 
-    tokens: Int[Array, "length two"]
-    targets: Int[Array, " length"]
+    tokens: Int[np.ndarray, "count length two"]
+    targets: Int[np.ndarray, "count length"]
 
 
 # Tasks ----------------------------------------------------------------------------
 
 
-def alone(tokens: Int[Array, " length"]) -> Int[Array, "length two"]:
+def alone(tokens: Int[np.ndarray, "count length"]) -> np.ndarray:
     """Steps with one symbol."""
-    return jnp.stack([tokens, jnp.full_like(tokens, BLANK)], axis=-1)
+    return np.stack([tokens, np.full_like(tokens, BLANK)], axis=-1)
 
 
-def repeat_first(key: PRNGKeyArray, lag: int) -> Episode:
+def permutations(random: np.random.Generator, count: int, size: int) -> np.ndarray:
+    """`[count, size]`, each row in an order of its own."""
+    return random.permuted(np.tile(np.arange(size), (count, 1)), axis=1)
+
+
+def repeat_first(random: np.random.Generator, count: int, lag: int) -> Episodes:
     """Which symbol came first, asked `lag` steps later; noise in between."""
-    tokens = jax.random.randint(key, (lag + 1,), 0, SYMBOLS)
-    targets = jnp.full(lag + 1, -1).at[-1].set(tokens[0])
-    return Episode(alone(tokens.at[-1].set(QUERY)), targets)
+    tokens = random.integers(0, SYMBOLS, (count, lag + 1))
+    tokens[:, -1] = QUERY
+    targets = np.full_like(tokens, -1)
+    targets[:, -1] = tokens[:, 0]
+    return Episodes(alone(tokens), targets)
 
 
-def repeat_previous(key: PRNGKeyArray, lag: int, length: int) -> Episode:
+def repeat_previous(
+    random: np.random.Generator, count: int, lag: int, length: int
+) -> Episodes:
     """Which symbol came `lag` steps ago, at every step."""
-    tokens = jax.random.randint(key, (length,), 0, SYMBOLS)
-    targets = jnp.where(jnp.arange(length) >= lag, jnp.roll(tokens, lag), -1)
-    return Episode(alone(tokens), targets)
+    tokens = random.integers(0, SYMBOLS, (count, length))
+    targets = np.full_like(tokens, -1)
+    targets[:, lag:] = tokens[:, :-lag]
+    return Episodes(alone(tokens), targets)
 
 
-def associative_recall(key: PRNGKeyArray, pairs: int) -> Episode:
+def associative_recall(random: np.random.Generator, count: int, pairs: int) -> Episodes:
     """Pairs of key and value, then the keys in another order: the value of each.
 
     Both of a pair come in one step, so that a model is tested for its memory and not
     for seeing two neighbouring steps at once.
     """
-    keys_key, values_key, order_key = jax.random.split(key, 3)
-    keys = jax.random.permutation(keys_key, SYMBOLS)[:pairs]
-    values = jax.random.randint(values_key, (pairs,), 0, SYMBOLS)
-    order = jax.random.permutation(order_key, pairs)
-    written = jnp.stack([keys, values + VALUES], axis=-1)
-    asked = jnp.stack([keys[order], jnp.full(pairs, QUERY)], axis=-1)
-    answers = jnp.concatenate([jnp.full(pairs, -1), values[order]])
-    return Episode(jnp.concatenate([written, asked]), answers)
+    keys = permutations(random, count, SYMBOLS)[:, :pairs]
+    values = random.integers(0, SYMBOLS, (count, pairs))
+    order = permutations(random, count, pairs)
+    asked = np.take_along_axis(keys, order, axis=1)
+    first = np.concatenate([keys, asked], axis=1)
+    second = np.concatenate([values + VALUES, np.full_like(asked, QUERY)], axis=1)
+    nothing = np.full_like(values, -1)
+    answers = np.take_along_axis(values, order, axis=1)
+    targets = np.concatenate([nothing, answers], axis=1)
+    return Episodes(np.stack([first, second], axis=-1), targets)
 
 
-def running_sum(key: PRNGKeyArray, modulus: int, length: int) -> Episode:
+def running_sum(
+    random: np.random.Generator, count: int, modulus: int, length: int
+) -> Episodes:
     """The sum so far, modulo `modulus`; parity is that of bits."""
-    tokens = jax.random.randint(key, (length,), 0, modulus)
-    return Episode(alone(tokens), jnp.cumsum(tokens) % modulus)
+    tokens = random.integers(0, modulus, (count, length))
+    return Episodes(alone(tokens), np.cumsum(tokens, axis=1) % modulus)
 
 
-def selective_copy(key: PRNGKeyArray, items: int, room: int) -> Episode:
+def selective_copy(
+    random: np.random.Generator, count: int, items: int, room: int
+) -> Episodes:
     """Symbols strewn over blanks, to be given in order afterwards."""
-    places_key, symbols_key = jax.random.split(key)
-    places = jnp.sort(jax.random.permutation(places_key, room)[:items])
-    symbols = jax.random.randint(symbols_key, (items,), 0, SYMBOLS)
-    strewn = jnp.full(room, BLANK).at[places].set(symbols)
-    tokens = jnp.concatenate([strewn, jnp.full(items, QUERY)])
-    targets = jnp.concatenate([jnp.full(room, -1), symbols])
-    return Episode(alone(tokens), targets)
+    places = np.sort(permutations(random, count, room)[:, :items], axis=1)
+    symbols = random.integers(0, SYMBOLS, (count, items))
+    strewn = np.full((count, room), BLANK)
+    np.put_along_axis(strewn, places, symbols, axis=1)
+    tokens = np.concatenate([strewn, np.full_like(symbols, QUERY)], axis=1)
+    targets = np.concatenate([np.full_like(strewn, -1), symbols], axis=1)
+    return Episodes(alone(tokens), targets)
 
 
-TRAINED: dict[str, Callable[[PRNGKeyArray], Episode]] = {
+Task = Callable[[np.random.Generator, int], Episodes]
+
+TRAINED: dict[str, Task] = {
     "first 64": functools.partial(repeat_first, lag=64),
     "previous 4": functools.partial(repeat_previous, lag=4, length=TIME),
     "previous 16": functools.partial(repeat_previous, lag=16, length=TIME),
@@ -110,34 +132,49 @@ TRAINED: dict[str, Callable[[PRNGKeyArray], Episode]] = {
 }
 OTHER_LAGS = {"first 8": 8, "first 512": 512}
 """Tested only, with what was trained on 'first 64'."""
-CHANCE = {"parity": 1 / 2, "sum mod 5": 1 / 5}
 TASKS = ("first 8", "first 64", "first 512", *list(TRAINED)[1:])
 
 
 class Sequences(NamedTuple):
-    """`[batch, time]`: episodes one after the other, blanks where none fits."""
+    """Episodes one after the other, blanks where none fits.
 
-    tokens: Int[Array, "batch time two"]
-    targets: Int[Array, "batch time"]
-    starts: Bool[Array, "batch time"]
+    Attributes:
+        tokens: `[..., time, two]`, of numpy, or in a compiled program.
+        targets: `[..., time]`.
+        starts: `[..., time]`, booleans.
+    """
+
+    tokens: Any
+    targets: Any
+    starts: Any
 
 
-def packed(
-    task: Callable[[PRNGKeyArray], Episode], key: PRNGKeyArray, batch: int
-) -> Sequences:
-    """A batch of sequences of `TIME` steps of whole episodes."""
-    length = jax.eval_shape(task, key).tokens.shape[0]
+def packed(task: Task, random: np.random.Generator, *batch: int) -> Sequences:
+    """Sequences of whole episodes, a multiple of `TIME` steps long."""
+    length = task(random, 1).targets.shape[1]
     count = max(1, TIME // length)
-    keys = jax.random.split(key, (batch, count))
-    episode = jax.vmap(jax.vmap(task))(keys)
-    time_steps = -(-count * length // TIME) * TIME
-    rest = ((0, 0), (0, time_steps - count * length))
-    tokens = episode.tokens.reshape(batch, -1, 2)
-    tokens = jnp.pad(tokens, (*rest, (0, 0)), constant_values=BLANK)
-    targets = jnp.pad(episode.targets.reshape(batch, -1), rest, constant_values=-1)
-    begins = jnp.arange(time_steps) % length == 0
-    begins &= jnp.arange(time_steps) < count * length
-    return Sequences(tokens, targets, jnp.broadcast_to(begins, targets.shape))
+    time_steps = -(-length * count // TIME) * TIME
+    tokens, targets = task(random, math.prod(batch) * count)
+    tokens = tokens.reshape(*batch, count * length, 2)
+    targets = targets.reshape(*batch, count * length)
+    rest = [(0, 0)] * len(batch) + [(0, time_steps - count * length)]
+    tokens = np.pad(tokens, [*rest, (0, 0)], constant_values=BLANK)
+    targets = np.pad(targets, rest, constant_values=-1)
+    step = np.arange(time_steps)
+    begins = (step % length == 0) & (step < count * length)
+    return Sequences(
+        tokens.astype(np.int8),
+        targets.astype(np.int8),
+        np.broadcast_to(begins, targets.shape),
+    )
+
+
+def batches(call: int) -> Sequences:
+    """For each step of a call, task and seed: `[step, task, seed, batch, time]`."""
+    random = np.random.default_rng((1, call))
+    shape = (STEPS_PER_CALL, SEEDS, BATCH)
+    each = [packed(task, random, *shape) for task in TRAINED.values()]
+    return Sequences(*(np.stack(column, axis=1) for column in zip(*each, strict=True)))
 
 
 # Network --------------------------------------------------------------------------
@@ -229,27 +266,17 @@ def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
         trained = optax.apply_updates(trained, changes)
         return (eqx.combine(trained, fixed), optimizer_state), right
 
-    tasks = list(TRAINED.values())
-
-    def batches(key: PRNGKeyArray) -> Sequences:
-        keys = jax.random.split(key, (len(tasks), SEEDS))
-        each = [
-            jax.vmap(lambda k, task=task: packed(task, k, BATCH))(keys[i])
-            for i, task in enumerate(tasks)
-        ]
-        return jax.tree.map(lambda *x: jnp.stack(x), *each)
-
-    def train(runs: Any, key: PRNGKeyArray, active: Array) -> tuple[Any, Array]:
+    def train(runs: Any, data: Sequences, active: Array) -> tuple[Any, Array]:
         def rest(run: Any, data: Sequences) -> tuple[Any, Array]:
             return run, jnp.ones(SEEDS)
 
-        def step(runs, key):
+        def step(runs, data):
             return jax.lax.map(
                 lambda x: jax.lax.cond(x[0], jax.vmap(descend), rest, *x[1:]),
-                (active, runs, batches(key)),
+                (active, runs, data),
             )
 
-        runs, right = jax.lax.scan(step, runs, jax.random.split(key, STEPS_PER_CALL))
+        runs, right = jax.lax.scan(step, runs, data)
         return runs, right.mean(0)
 
     def answer(arrays: Any, state: Any, tokens: Array, starts: Array) -> Any:
@@ -258,25 +285,23 @@ def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
         return state, logits.argmax(-1)
 
     def states(arrays: Any) -> Any:
-        return eqx.combine(arrays, static).initial_state(4 * BATCH)
+        return eqx.combine(arrays, static).initial_state(NEW)
 
-    return begin, jax.jit(train, donate_argnums=0), jax.jit(jax.vmap(answer)), states
+    answers = jax.vmap(answer, in_axes=(0, 0, None, None))
+    return begin, jax.jit(train, donate_argnums=0), jax.jit(answers), states
 
 
-def accuracy(task: Any, arrays: Any, answer: Any, states: Any) -> list[float]:
+def accuracy(task: Task, arrays: Any, answer: Any, states: Any) -> list[float]:
     """Per seed, on 64 new sequences read `TIME` steps at a time."""
-    data = jax.jit(lambda k: packed(task, k, 4 * BATCH))(jax.random.key(99))
-    every = jax.tree.map(lambda x: jnp.broadcast_to(x, (SEEDS, *x.shape)), data)
+    data = packed(task, np.random.default_rng(2), NEW)
     state = jax.vmap(states)(arrays)
     given = []
     for begin in range(0, data.targets.shape[1], TIME):
         now = slice(begin, begin + TIME)
-        state, classes = answer(
-            arrays, state, every.tokens[..., now, :], every.starts[..., now]
-        )
+        state, classes = answer(arrays, state, data.tokens[:, now], data.starts[:, now])
         given.append(classes)
     asked = data.targets >= 0
-    right = (jnp.concatenate(given, axis=-1) == data.targets) & asked
+    right = (np.concatenate(given, axis=-1) == data.targets) & asked
     return [float(x) for x in right.sum((1, 2)) / asked.sum()]
 
 
@@ -289,8 +314,7 @@ def measure(name: str, minutes: float) -> Row:
     active = jnp.ones(len(TRAINED), bool)
     steps = dict.fromkeys(TRAINED, 0)
     for call in range(STEPS // STEPS_PER_CALL):
-        key = jax.random.fold_in(jax.random.key(1), call)
-        runs, right = train(runs, key, active)
+        runs, right = train(runs, batches(call), active)
         for task, trained in zip(steps, active.tolist(), strict=True):
             steps[task] += STEPS_PER_CALL * trained
         active &= right.min(-1) < SOLVED

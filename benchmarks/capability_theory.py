@@ -57,5 +57,5 @@ THEORY: dict[str, dict[str, bool]] = {
     "attention": ATTENTION | window(63),
     **dict.fromkeys(("transformer_xl", "gtrxl"), ATTENTION | window(63)),
     "hopfield": ATTENTION | window(63),
-    "memory_network": ATTENTION,
+    "memory_network": ATTENTION | window(63),
 }

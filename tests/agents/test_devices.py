@@ -3,6 +3,7 @@
 import os
 import pickle
 import socket
+import re
 import subprocess
 import sys
 
@@ -249,7 +250,7 @@ def test_two_processes_resume(tmp_path, monkeypatch):
 
     def both(*words):
         where = f"distributed.coordinator=localhost:{free_port()}"
-        run_both(
+        return run_both(
             [sys.executable, "train.py", *words, where, f"distributed.process_id={i}"]
             for i in range(2)
         )
@@ -263,6 +264,8 @@ def test_two_processes_resume(tmp_path, monkeypatch):
     frozen = ["agent.anneal_learning_rate=false"]
     whole = run("whole", "total_steps=3000", *frozen)
     parts = run("parts", "total_steps=1500", *frozen)
-    both(f"resume={parts}", "total_steps=3000", "num_devices=2", *flags[2:])
+    again = both(f"resume={parts}", "total_steps=3000", "num_devices=2", *flags[2:])
+    steps = re.search(r"resumed at step ([\d,]+)", "".join(again))
+    assert steps and 1500 <= int(steps[1].replace(",", "")) < 3000
     one, other = (agents.load(folder, seed=0).params for folder in (whole, parts))
     jax.tree.map(np.testing.assert_array_equal, one, other)

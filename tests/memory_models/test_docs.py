@@ -5,6 +5,7 @@ from pathlib import Path
 
 import memory_models
 from benchmarks import memory as costs
+from benchmarks.rows import RESULTS, load
 from memory_models import registry
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -26,4 +27,4 @@ def test_adding_a_memory_model(monkeypatch):
 
 def test_the_page_of_all_models_is_as_their_cards_say():
     """Otherwise: python -m benchmarks.memory --page."""
-    assert costs.PAGE.read_text() == costs.page(costs.load(costs.RESULTS))
+    assert costs.PAGE.read_text() == costs.page(load(RESULTS / "memory.json"))
