@@ -60,12 +60,17 @@ def permutations(random: np.random.Generator, count: int, size: int) -> np.ndarr
 
 
 def repeat_first(random: np.random.Generator, count: int, lag: int) -> Episodes:
-    """Which symbol came first, asked `lag` steps later; noise in between."""
+    """Which symbol came first, asked at every step up to `lag` steps later.
+
+    The first one is marked, as agents' inputs mark the start of an episode; the others
+    are noise.
+    """
     tokens = random.integers(0, SYMBOLS, (count, lag + 1))
-    tokens[:, -1] = QUERY
-    targets = np.full_like(tokens, -1)
-    targets[:, -1] = tokens[:, 0]
-    return Episodes(alone(tokens), targets)
+    targets = np.repeat(tokens[:, :1], lag + 1, axis=1)
+    targets[:, 0] = -1
+    steps = alone(tokens)
+    steps[:, 0, 1] = QUERY
+    return Episodes(steps, targets)
 
 
 def repeat_previous(
@@ -130,9 +135,9 @@ TRAINED: dict[str, Task] = {
     "sum mod 5": functools.partial(running_sum, modulus=5, length=32),
     "selective copy": functools.partial(selective_copy, items=8, room=57),
 }
-OTHER_LAGS = {"first 8": 8, "first 512": 512}
-"""Tested only, with what was trained on 'first 64'."""
-TASKS = ("first 8", "first 64", "first 512", *list(TRAINED)[1:])
+LAGS = {"first 8": 8, "first 64": 64, "first 512": 512}
+"""What was trained on 'first 64' is tested at each of these, at that lag alone."""
+TASKS = (*LAGS, *list(TRAINED)[1:])
 
 
 class Sequences(NamedTuple):
@@ -291,8 +296,13 @@ def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
     return begin, jax.jit(train, donate_argnums=0), jax.jit(answers), states
 
 
-def accuracy(task: Task, arrays: Any, answer: Any, states: Any) -> list[float]:
-    """Per seed, on 64 new sequences read `TIME` steps at a time."""
+def accuracy(
+    task: Task, arrays: Any, answer: Any, states: Any, at: int | None = None
+) -> list[float]:
+    """Per seed, on new sequences read `TIME` steps at a time.
+
+    With `at`, of the answers at that step of an episode only, its last.
+    """
     data = packed(task, np.random.default_rng(2), NEW)
     state = jax.vmap(states)(arrays)
     given = []
@@ -301,6 +311,9 @@ def accuracy(task: Task, arrays: Any, answer: Any, states: Any) -> list[float]:
         state, classes = answer(arrays, state, data.tokens[:, now], data.starts[:, now])
         given.append(classes)
     asked = data.targets >= 0
+    if at is not None:
+        since = np.arange(data.targets.shape[1]) % (at + 1)
+        asked = asked & (since == at)
     right = (np.concatenate(given, axis=-1) == data.targets) & asked
     return [float(x) for x in right.sum((1, 2)) / asked.sum()]
 
@@ -323,11 +336,12 @@ def measure(name: str, minutes: float) -> Row:
     found: Row = {"steps": steps}
     for index, (task, generate) in enumerate(TRAINED.items()):
         arrays = jax.tree.map(lambda x, i=index: x[i], runs[0])
-        found[task] = accuracy(generate, arrays, answer, states)
-        if task == "first 64":
-            for other, lag in OTHER_LAGS.items():
-                longer = functools.partial(repeat_first, lag=lag)
-                found[other] = accuracy(longer, arrays, answer, states)
+        test = functools.partial(accuracy, arrays=arrays, answer=answer, states=states)
+        if task not in LAGS:
+            found[task] = test(generate)
+            continue
+        for other, lag in LAGS.items():
+            found[other] = test(functools.partial(repeat_first, lag=lag), at=lag)
     found["seconds"] = round(time.perf_counter() - began)
     return found
 

@@ -2,8 +2,8 @@
 
 import os
 import pickle
-import socket
 import re
+import socket
 import subprocess
 import sys
 

@@ -1,5 +1,7 @@
 """The tasks of the capability table, answered by hand from their symbols alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from benchmarks.capability_theory import THEORY
 
 
 def first(steps):
-    return [steps[0][0] if a == QUERY else -1 for a, _ in steps]
+    assert [b == QUERY for _, b in steps] == [True] + [False] * (len(steps) - 1)
+    return [-1] + [steps[0][0]] * (len(steps) - 1)
 
 
 def previous(lag):
@@ -54,7 +57,7 @@ def test_answers_are_those_found_by_hand(name):
     for tokens, targets, starts in zip(*data, strict=True):
         bounds = [*np.flatnonzero(starts), TIME]
         assert bounds[0] == 0
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for begin, end in itertools.pairwise(bounds):
             steps = tokens[begin:end].tolist()
             while steps[-1] == [BLANK, BLANK]:  # the rest after the last episode
                 steps.pop()
