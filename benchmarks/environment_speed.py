@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from envs.cards import Deal, suit_at
-from envs.repeat_previous import RepeatPrevious
+from envs.popgym.cards import Deal, suit_at
+from envs.popgym.repeat_previous import RepeatPrevious
 
 NUM_ENVS = 1024
 STEPS = 2000

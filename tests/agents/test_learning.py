@@ -10,7 +10,7 @@ import numpy as np
 
 import memory_models
 from agents.ppo import PPO
-from envs.probes import Probe
+from envs.probing.probe import Probe
 
 GAMMA = 0.9
 DISCRETE = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.probes import KINDS, Probe
+from envs.probing.probe import KINDS, Probe
 
 DISCRETE = tuple(name for name, kind in KINDS.items() if not kind.continuous)
 

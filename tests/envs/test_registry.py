@@ -12,7 +12,7 @@ import yaml
 import envs
 from envs import registry
 from envs._siblings import check_siblings
-from envs.tmaze import TMaze
+from envs.mazes.tmaze import TMaze
 
 NUMBERED = [id for id in envs.names() if re.search(r"\d-v", id)]
 """Settings of one task that differ in a number: they share its file."""

@@ -68,7 +68,7 @@ WRONG = {
     "env.id=TMaze-v9": "env.id belongs to the choice of env; write env=<choice>.",
     "memory.name=none": "memory.name belongs to the choice of memory",
     "evaluation=null": "evaluation holds settings; set one of them",
-    "env=custom env.target=envs.tmaze:TMaze env.args=3": "env.args holds settings",
+    "env=custom env.target=envs.mazes:TMaze env.args=3": "env.args holds settings",
     "memory.raw_keys={a:1}": "the value is of another kind than this setting.",
     "memory.raw_keys=null": "must be a list, such as [a,b].",
     "memory.raw_keys=[observation,observation]": "two inputs are named",
@@ -95,8 +95,8 @@ WRONG = {
     "env=custom": "env.target=None must look like",
     "env=custom env.target=no_such:Thing": "cannot be imported",
     "env=custom env.target=envs:make": "is not a subclass of envs.Environment",
-    "env=custom env.target=envs.tmaze:TMaz": "has no 'TMaz'. Did you mean 'TMaze'?",
-    "env=custom env.target=envs.tmaze:TMaze env.args.size=3": (
+    "env=custom env.target=envs.mazes:TMaz": "has no 'TMaz'. Did you mean 'TMaze'?",
+    "env=custom env.target=envs.mazes.tmaze:TMaze env.args.size=3": (
         "there is no setting env.args.size."
     ),
 }
@@ -113,7 +113,7 @@ def test_one_sentence(line):
 
 
 def test_custom_classes_take_their_arguments():
-    words = ["env=custom", "env.target=envs.tmaze:TMaze", "env.args.length=7"]
+    words = ["env=custom", "env.target=envs.mazes.tmaze:TMaze", "env.args.length=7"]
     plan = build(check(words)[0])
     assert plan.env.length == 7 and plan.env_name == "tmaze"
     assert for_hydra(words) == [*words[:2], "++env.args.length=7"]

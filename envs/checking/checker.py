@@ -1,7 +1,7 @@
 """`check_env`: does a task keep the contract? For tasks of one's own, and for ours.
 
 First everything that needs no compiling: parameters, spaces, card, shapes and dtypes
-(in both precisions), purity. Then play (`envs.checker_play`): a few hundred episodes
+(in both precisions), purity. Then play (`envs.checking.play`): a few hundred episodes
 of random actions and of the oracle's.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.base import Card, Environment, Return
-from envs.checker_play import check_play
-from envs.checker_types import check_optional_methods, check_pure, check_types
-from envs.problem import CheckError, problem
+from envs.checking.play import check_play
+from envs.checking.problem import CheckError, problem
+from envs.checking.structure import check_optional_methods, check_pure, check_types
 from envs.spaces import children
 
 __all__ = ["CheckError", "check_env"]

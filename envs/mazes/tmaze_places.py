@@ -8,7 +8,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from envs.base import Card, Environment, Transition
-from envs.tmaze import TMaze, TMazeState
+from envs.mazes.tmaze import TMaze, TMazeState
 
 Observation = dict[str, Int[Array, ""]]
 

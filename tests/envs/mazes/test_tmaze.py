@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.corridor import DOWN, LEFT, RIGHT, UP
-from envs.tmaze import TMaze, random_return
+from envs.mazes.corridor import DOWN, LEFT, RIGHT, UP
+from envs.mazes.tmaze import TMaze, random_return
 
 
 def reference(length, active, goal, actions):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.cards import Deal, blind_guess
+from envs.popgym.cards import Deal, blind_guess
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.base import Environment, Return
-from envs.checker_watch import Play, equal, play_streams
-from envs.problem import problem
+from envs.checking.problem import problem
+from envs.checking.watch import Play, equal, play_streams
 
 _STEPS_IF_UNBOUNDED = 500
 _SIGMAS = 4.5

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from envs.base import Action, Card, Environment, Transition, unknown
-from envs.probe_kinds import KINDS, Kind, ProbeState, number
+from envs.probing.kinds import KINDS, Kind, ProbeState, number
 
 _PAPER = "a unit test of agents; no paper"
 

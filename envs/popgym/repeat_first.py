@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from gymnasium import spaces
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
-from envs import cards
 from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.popgym import cards
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from envs import corridor
 from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.mazes import corridor
 
 
 class TMazeNoisyState(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.base import RESERVED_INFO_KEYS, Environment
-from envs.problem import problem
+from envs.checking.problem import problem
 from envs.spaces import children, leaf_shape, sample
 
 _TRACING_ERRORS = (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.memory_chain import LENGTHS, SIZES, MemoryChain, MemoryChainState
+from envs.chains.memory_chain import LENGTHS, SIZES, MemoryChain, MemoryChainState
 
 SHAPES = [(1, 1), (1, 3), (2, 1), (2, 5), (7, 2)]
 

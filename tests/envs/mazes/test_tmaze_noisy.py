@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.corridor import DOWN, LEFT, RIGHT, UP
-from envs.tmaze_noisy import TMazeNoisy, random_return
+from envs.mazes.corridor import DOWN, LEFT, RIGHT, UP
+from envs.mazes.tmaze_noisy import TMazeNoisy, random_return
 
 MOVES = {RIGHT: (1, 0), UP: (0, 1), LEFT: (-1, 0), DOWN: (0, -1)}
 

@@ -1,0 +1,1 @@
+"""The checks behind `envs.check_env`."""

@@ -1,0 +1,26 @@
+"""The tasks of POPGym, at its three levels of difficulty (Morad et al. 2023)."""
+
+from typing import Any
+
+from envs.base import Environment
+from envs.popgym.repeat_first import RepeatFirst
+from envs.popgym.repeat_previous import RepeatPrevious
+
+LEVELS = ("Easy", "Medium", "Hard")
+
+
+def _at_every_level(
+    name: str, target: type[Environment], **parameters: tuple[Any, Any, Any]
+) -> dict[str, tuple[type[Environment], dict[str, Any]]]:
+    """Three ids; each parameter is given for every level."""
+    rows = zip(*parameters.values(), strict=True)
+    return {
+        f"{name}{level}-v0": (target, dict(zip(parameters, row, strict=True)))
+        for level, row in zip(LEVELS, rows, strict=True)
+    }
+
+
+TASKS = {
+    **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
+    **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
+}
