@@ -1,9 +1,13 @@
 """What theory says that each memory model can and cannot do, for the capability table.
 
-True: a model of this kind can represent the task at the lengths trained, so falling
-short is a matter of training. False: it cannot, or only at the cost of its whole state.
-Tasks without an entry are open.
+True: a model of this kind can represent the task at every length, so falling short is a
+matter of training. False: it cannot at the lengths trained, or only at the cost of its
+whole state. BOUNDED: for no model of this kind of a fixed size is there one solution at
+every length, but up to a length there may be, with what follows the memory (a hidden
+layer here) counting for it. Tasks without an entry are open.
 """
+
+BOUNDED = "bounded"
 
 LAGS = {
     "first 8": 8,
@@ -17,45 +21,56 @@ STATE_TRACKING = ("parity", "sum mod 5")
 RECALL = ("recall 4", "recall 16", "selective copy")
 
 
-def window(steps: int) -> dict[str, bool]:
+Says = dict[str, bool | str]
+
+
+def window(steps: int) -> Says:
     """A model that sees the last `steps` inputs and nothing else."""
     return {task: lag <= steps for task, lag in LAGS.items()}
 
 
-NOTHING = {task: False for task in (*LAGS, *STATE_TRACKING, *RECALL)}
+NOTHING: Says = {task: False for task in (*LAGS, *STATE_TRACKING, *RECALL)}
 
-NONLINEAR = {task: True for task in ("first 8", "first 64", "previous 4")}
+NONLINEAR: Says = {task: True for task in ("first 8", "first 64", "previous 4")}
 NONLINEAR |= {task: True for task in STATE_TRACKING} | {"previous 64": False}
 """A saturating cell holds and counts; 64 symbols of 4 bits need 256 bits of a state."""
 
-FIXED_DECAYS = {"first 8": True, "first 64": True, "previous 4": True, "parity": False}
-"""Transitions do not depend on inputs: what to keep cannot be chosen, and the parity of
-a count is no linear function of it (Sarrof et al. 2024, arXiv:2405.17394)."""
+COUNTING: Says = dict.fromkeys(STATE_TRACKING, BOUNDED)
 
-POSITIVE_DECAYS = {"first 8": True, "first 64": True, "recall 4": True, "parity": False}
+FIXED_DECAYS: Says = COUNTING | {task: True for task in ("first 8", "previous 4")}
+FIXED_DECAYS |= {"first 64": True}
+"""Transitions do not depend on inputs: a marked input is kept by what writes it, but
+the parity of a count is no linear function of the count."""
+
+POSITIVE_DECAYS: Says = COUNTING | {"first 8": True, "first 64": True, "recall 4": True}
 """Decays chosen by the input, between 0 and 1: selecting is possible, changing sign is
-not (Grazzi et al. 2024, arXiv:2411.12537)."""
+not, and without it no finite precision holds a parity of any length (Sarrof et al.
+2024, arXiv:2405.17394; Grazzi et al. 2024, arXiv:2411.12537)."""
 
-DELTA = POSITIVE_DECAYS | {"recall 16": True}
+DELTA: Says = POSITIVE_DECAYS | {"recall 16": True}
 """A key's old value gives way to the new one (Schlag et al. 2021, arXiv:2102.11174)."""
 
-ATTENTION = {"recall 4": True, "recall 16": True, "parity": False}
-"""One layer looks up any key in its window, and cannot count modulo 2 at any length
-(Hahn 2020, arXiv:1906.06755)."""
+ATTENTION: Says = COUNTING | {"recall 4": True, "recall 16": True}
+"""One layer looks up any key in its window. It models no periodic language unless heads
+or layers grow with the length (Hahn 2020, arXiv:1906.06755)."""
 
-THEORY: dict[str, dict[str, bool]] = {
+UNORDERED: Says = ATTENTION | {f"previous {lag}": False for lag in (4, 16, 64)}
+UNORDERED |= {"first 8": True, "first 64": False, "selective copy": False}
+"""Attention to a set of 64 steps that does not know their order."""
+
+THEORY: dict[str, Says] = {
     "none": NOTHING,
     "position": NOTHING,
     "frame_stack": NOTHING | window(3),
     **dict.fromkeys(("elman", "gru", "lstm", "slstm", "lmu"), NONLINEAR),
-    "ind_rnn": NONLINEAR | {"parity": True},
+    # Each unit alone is monotone in its own state: it counts, it does not alternate.
+    "ind_rnn": NONLINEAR | COUNTING,
     **dict.fromkeys(("ffm", "lru", "s4d", "s5", "retnet"), FIXED_DECAYS),
     **dict.fromkeys(("min_gru", "min_lstm", "mamba", "rg_lru"), POSITIVE_DECAYS),
     "mlstm": POSITIVE_DECAYS,
-    "linear_attention": {"first 8": True, "recall 4": True, "parity": False},
+    "linear_attention": COUNTING | {"first 8": True, "recall 4": True},
     **dict.fromkeys(("delta_net", "gated_delta_net"), DELTA),
-    "attention": ATTENTION | window(63),
-    **dict.fromkeys(("transformer_xl", "gtrxl"), ATTENTION | window(63)),
-    "hopfield": ATTENTION | window(63),
+    **dict.fromkeys(("attention", "transformer_xl", "gtrxl"), ATTENTION | window(63)),
+    "hopfield": UNORDERED,
     "memory_network": ATTENTION | window(63),
 }

@@ -30,12 +30,14 @@ class ModernHopfield(MemoryModel):
         outputs = x + (softmax(beta xi K^T) V) W_o + b_o
 
     The stored patterns K are those of the last `window` steps of the episode; the
-    current step asks with xi. One update is attention; further ones bring xi nearer to
-    a stored pattern, or to the mean of several that are close to each other. beta, the
-    inverse temperature, is trained, one per head, and starts at 1 / sqrt(head_size).
+    current step asks with xi. One update, as in the authors' layer by default, is
+    attention; further ones bring xi nearer to a stored pattern, or, where beta is as
+    small as at the start, to the mean of several. beta, the inverse temperature, is
+    trained, one per head, and starts at 1 / sqrt(head_size).
 
-    The authors iterate until xi moves less than a threshold. A fixed number of updates
-    costs the same for every step and has gradients. There are no positions.
+    With more than one update the authors iterate until xi moves less than a threshold;
+    a fixed number costs the same for every step and has gradients. The norm before and
+    the sum with x are ours. There are no positions.
 
     Attributes:
         encode: W_e, b_e, or None.
@@ -65,7 +67,7 @@ class ModernHopfield(MemoryModel):
         window: int = 64,
         num_heads: int = 4,
         head_size: int = 32,
-        num_updates: int = 2,
+        num_updates: int = 1,
     ):
         """Draw the weights.
 

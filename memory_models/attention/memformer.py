@@ -47,10 +47,14 @@ class Memformer(MemoryModel):
     After every `segment_length` steps of an episode each slot M_i attends to itself and
     to the outputs Y of the segment, to no other slot, at the temperature tau:
 
-        M'_i = softmax(M_i W_q [M_i; Y] W_k / (sqrt(head_size) tau)) [M_i; Y] W_v W_o
+        w = softmax(M_i W_q [M_i; Y] W_k / (sqrt(head_size) tau))         per head
+        M'_i = w_own M_i + (w_steps Y W_v) W_o         (w_own: the mean over heads)
         M_i <- (M'_i + v_i) / |M'_i + v_i|,      at first M_i = v_i / |v_i|
 
-    The bias v makes a slot that learns nothing new forget, towards v. Slots are of
+    Of the slot itself the value is the slot, not projected: one that attends to itself
+    alone stays what it is, but for the bias v, towards which it forgets. The paper has
+    one memory, written from the last layer and read by all; with `num_layers` here
+    every layer has one of its own. Slots are of
     length 1; in products they are multiplied by sqrt(width), and Y is normalised, so
     that both are of unit scale. Where the paper has an encoder and a decoder, this is
     one causal layer with rotary positions; its replay of segments, which saves memory
@@ -218,15 +222,15 @@ class Memformer(MemoryModel):
         """The slots after a segment of x."""
         outputs = self._outputs(memory, segment)
         slots, steps = _scaled(memory), layer_norm(outputs)
-        query, own_key, own_value = head_parts(self.update(slots), 3, self.num_heads)
+        query, own_key, _ = head_parts(self.update(slots), 3, self.num_heads)
         _, keys, values = head_parts(self.update(steps), 3, self.num_heads)
         query = query * (self._head_size() ** -0.5 / self.temperature)
         own = (query * own_key).sum(-1).T[:, :, None]
         scores = jnp.einsum("shd,khd->hsk", query, keys)
         weights = jax.nn.softmax(jnp.concatenate([own, scores], axis=2))
         read = jnp.einsum("hsk,khd->shd", weights[:, :, 1:], values)
-        read = read + weights[:, :, 0].T[:, :, None] * own_value
-        return self.update_out(join_heads(read)) + self.bias
+        kept = weights[:, :, 0].mean(0)[:, None] * slots
+        return kept + self.update_out(join_heads(read)) + self.bias
 
     def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
         """The outputs of one segment, as its steps computed them."""

@@ -14,14 +14,15 @@ from memory_models.mechanisms.segment_clock import Clock
 
 
 class RetentionValve(eqx.Module):
-    """What is kept of the tokens m when a segment has made new ones, N.
+    """What is kept of the tokens M when a segment has made new ones, N.
 
         n = relu(N)
-        keep(m, N) = attention(queries m W_q + b_q, keys n W_k + b_k,
+        keep(M, N) = attention(queries M W_q + b_q, keys n W_k + b_k,
                                values n W_v + b_v) W_o + b_o
 
     Every old token chooses among all new ones. With `residual` the result is
-    layer_norm(m + attention), so that a token can also stay as it was.
+    layer_norm(M + attention), so that a token can also stay as it was. The relu is that
+    of the authors' code; the paper does not have it.
 
     Attributes:
         query: W_q, b_q.
@@ -63,15 +64,16 @@ class RecurrentActionTransformer(MemoryModel):
     """One layer of RATE (Cherepanov et al. 2023): RMT with a memory retention valve.
 
         x = inputs W_e + b_e                            (only where the sizes differ)
-        outputs = block(x)    sees m = M + P, its own segment and cached ones
-        M' = keep(m, layer_norm(block(m)))    after every `segment_length` steps
+        outputs = block(x)    sees M, its own segment and cached ones
+        M' = keep(M, layer_norm(block(M)))    after every `segment_length` steps
 
     `MemoryTokenLayer` and `RetentionValve` have the equations. The paper conditions on
     returns and actions of recorded episodes; here the features are all there is. Its
     code detaches tokens between segments, starts all of them from one vector, which
-    only positions (here P) tell apart, and passes them through a stack of layers. Here
-    gradients flow through the writes of a sequence, every token starts from its own
-    vector, and with `num_layers` every layer has tokens of its own.
+    only positions (here P) tell apart, passes them through a stack of layers, and has
+    relative positions and norms after each sublayer. Here gradients flow through the
+    writes of a sequence, every token starts from its own vector, with `num_layers`
+    every layer has tokens of its own, positions are rotary and norms come first.
 
     Attributes:
         encode: W_e, b_e, or None.
@@ -178,5 +180,5 @@ class RecurrentActionTransformer(MemoryModel):
             mechanism="segment clock",
             context=None,
             summary="memory tokens, kept or rewritten by a valve",
-            use="as rmt, where early observations must not fade",
+            use="as rmt, where a write should choose what to keep",
         )

@@ -14,16 +14,17 @@ class RecurrentMemoryTransformer(MemoryModel):
     """One layer of RMT (Bulatov et al. 2022), for acting at every step.
 
         x = inputs W_e + b_e                            (only where the sizes differ)
-        outputs = block(x)              sees m = M + P and its own segment
-        M' = layer_norm(block(m))       after every `segment_length` steps of an episode
+        outputs = block(x)              sees M and its own segment
+        M' = layer_norm(block(M))       after every `segment_length` steps of an episode
 
-    `MemoryTokenLayer` has the equations. P takes the place of the paper's positions of
-    the tokens. In the paper a segment is processed at once,
-    between read tokens and write tokens that start as the same vectors; in one layer
-    they stay the same until the write, so here they are one set, which a write attends
-    to once. The paper's tokens pass through all layers of a stack; with `num_layers`
-    every layer here has tokens of its own. Gradients flow through the writes of a
-    sequence to its earlier segments.
+    `MemoryTokenLayer` has the equations; its P takes the place of the paper's positions
+    of the tokens. In the paper a segment is processed at once, between read tokens and
+    write tokens that start as the same vectors; in one layer they stay the same until
+    the write, so here they are one set, which a write attends to once. The paper's
+    tokens pass through all layers of a stack, and are normalised only where they are
+    read; with `num_layers` every layer here has tokens of its own, normalised where
+    they are written. Gradients flow through the writes of a sequence to its earlier
+    segments.
 
     Attributes:
         encode: W_e, b_e, or None.

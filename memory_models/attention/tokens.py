@@ -34,19 +34,20 @@ Memory = Float[Array, "tokens width"]
 class MemoryTokenLayer(eqx.Module):
     """A pre-norm block on the steps of a segment and on memory tokens.
 
-        m = M + P                                   the tokens as the block sees them
-        q, k, v = layer_norm(x) W_qkv               of steps and of tokens (x = m) alike
-        a = softmax over [m; the steps of the segment up to this one]
-        y = x + a W_o + b_o
+        q, k, v = layer_norm(x) W_qkv               of a step
+        q, k, v = layer_norm(M + P) W_qkv           of the tokens
+        a = softmax over [tokens; the steps of the segment up to this one]
+        y = x + a W_o + b_o                         (of a token, M + a W_o + b_o)
         block(x) = y + feed_forward(layer_norm(y))
 
-    Steps are told apart by rotary positions, tokens by vectors P of their own: without
-    them, tokens that obey one update and see the same steps soon become equal. The
-    state holds keys that are rotated by their place in the segment. At the end of a
-    segment the tokens pass through the same block, as if they stood after its last
-    step, and see all of it and each other: M' = keep(m, layer_norm(block(m))). The
-    norm, which is without learned scale or offset, holds tokens at unit scale over any
-    number of segments.
+    Steps are told apart by rotary positions, tokens by vectors P of their own, without
+    which tokens that obey one update and see the same steps become equal. P is part of
+    what is projected only: added to what is carried, it would be added again at every
+    write, and within a few writes nothing else would be left. The state holds keys that
+    are rotated by their place in the segment. At the end of a segment the tokens pass
+    through the same block, as if they stood after its last step, and see all of it and
+    each other: M' = keep(M, layer_norm(block(M))). The norm, which is without learned
+    scale or offset, holds tokens at unit scale over any number of segments.
 
     Attributes:
         project: W_qkv.
@@ -167,10 +168,10 @@ class MemoryTokenLayer(eqx.Module):
         return clock, self.finish(x, read)
 
     def written(self, tokens: Memory, segment: tuple[Array, Array]) -> Memory:
-        """The tokens, with their vectors, after a segment with rotated keys."""
+        """The tokens after a segment with rotated keys."""
         keys, values = segment
         query, token_keys, token_values = head_parts(
-            self.project(layer_norm(tokens)), 3, self.num_heads
+            self.project(layer_norm(tokens + self.identity)), 3, self.num_heads
         )
         length, scale = self.segment_length, self._head_size() ** -0.5
         scores = jnp.einsum("qhd,khd->hqk", query * scale, token_keys)
@@ -223,9 +224,8 @@ def _write(
     """What a completed segment, its keys rotated, makes of the tokens."""
     layer, keep = parameters
     memory, segment = operand
-    tokens = memory + layer.identity
-    written = layer.written(tokens, segment)
-    return written if keep is None else keep(tokens, written)
+    written = layer.written(memory, segment)
+    return written if keep is None else keep(memory, written)
 
 
 def _write_unturned(parameters: Any, operand: tuple[Any, Any]) -> Memory:

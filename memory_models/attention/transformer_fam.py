@@ -14,16 +14,18 @@ class TransformerFeedbackMemory(MemoryModel):
     """One layer of TransformerFAM (Hwang et al. 2024).
 
         x = inputs W_e + b_e                            (only where the sizes differ)
-        outputs = block(x)           sees f = F + P, its own block and those before it
-        F' = layer_norm(block(f))    after every block, sees f and that block only
+        outputs = block(x)           sees F, its own block and those before it
+        F' = layer_norm(block(F))    after every block, sees F and that block only
 
     F, the feedback memory, passes through the same weights as the steps do
     (`MemoryTokenLayer`). Without it this is block sliding-window attention: a step sees
     the steps of its block up to itself, and `history_blocks` complete blocks. The paper
     normalises F only where it is read; here it is also normalised where it is written,
-    without which it grows with every block and learns ever more slowly. P is not in the
-    paper: without it the vectors of F become equal within some blocks. As there, every
-    layer of a stack has a feedback memory of its own.
+    without which it grows with every block and learns ever more slowly. The vectors of
+    F are told apart by learned vectors P, in the paper by rotary positions at the end
+    of the block. Its first F is a prompt that has passed through the layers; here it is
+    learned. As there, every layer of a stack has a feedback memory of its own. Sizes
+    are small here (the paper: memory 64, blocks of 1,024, 3 blocks of history).
 
     Attributes:
         encode: W_e, b_e, or None.

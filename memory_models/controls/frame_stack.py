@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.recent import by_age
 
 Window = tuple[Float[Array, "past features"], Bool[Array, " past"]]
 
@@ -74,28 +75,16 @@ class FrameStack(MemoryModel):
         starts: Bool[Array, " time"],
     ) -> tuple[Window, Float[Array, "time outputs"]]:
         """Slide the window; frames of another segment than the current one are cut."""
-        time, past = inputs.shape[0], self.frames - 1
         # Replaced before any product, so that a nan in it reaches no gradient.
-        kept, kept_valid = select_state(starts[0], self.initial_state(), state)
-        tape = jnp.concatenate([kept, inputs])
-        valid = jnp.concatenate([kept_valid, jnp.ones(time, bool)])
-        counted = jnp.cumsum(starts, dtype=jnp.int32)
-        entering = jnp.full(past, counted[0])
-        segment = jnp.concatenate([entering, counted])
-
-        compressed = self.compress(tape)
-        taps, bits = [compressed[past:]], []
-        for age in range(1, self.frames):
-            window = slice(past - age, past - age + time)
-            usable = valid[window] & (segment[window] == counted)
-            taps.append(jnp.where(usable[:, None], compressed[window], 0.0))
-            bits.append(usable[:, None].astype(tape.dtype))
+        kept, valid = select_state(starts[0], self.initial_state(), state)
+        read = jnp.ones(starts.shape, bool)
+        window = (self.compress(kept), valid), (self.compress(inputs), read)
+        ages, _ = by_age(*window, starts)
+        _, remaining = by_age((kept, valid), (inputs, read), starts)
+        taps = [jnp.where(usable[:, None], frame, 0.0) for frame, usable in ages]
+        bits = [usable[:, None].astype(inputs.dtype) for _, usable in ages[1:]]
         hidden = jax.nn.leaky_relu(self.first(jnp.concatenate(taps + bits, axis=-1)))
-        outputs = jax.nn.leaky_relu(self.second(hidden))
-
-        still_valid = valid[time:] & (segment[time:] == counted[-1])
-        remaining = jnp.where(still_valid[:, None], tape[time:], 0.0)
-        return (remaining, still_valid), outputs
+        return remaining, jax.nn.leaky_relu(self.second(hidden))
 
     @property
     def card(self) -> Card:

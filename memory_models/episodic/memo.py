@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import join_heads, masked_softmax, split_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.recent import by_age
 from memory_models.mechanisms.slot_store import (
     Ring,
     View,
@@ -142,8 +143,8 @@ class Memo(MemoryModel):
     ) -> tuple[State, Float[Array, "time outputs"]]:
         """Gather the facts, write them on a tape, and read it from all steps."""
         ring, past = select_state(starts[0], self.initial_state(), state)
-        facts, past = self._facts(past, self.embed(inputs), starts)
-        rows = jnp.split(self.write(facts), 2, axis=-1)
+        items, past = by_age(past, self.embed(inputs), starts)
+        rows = jnp.split(self.write(jnp.concatenate(items, axis=-1)), 2, axis=-1)
         view, ring = ring_tape(ring, tuple(rows), starts)
         return (ring, past), self._answer(view, inputs)
 
@@ -159,23 +160,6 @@ class Memo(MemoryModel):
         fact = window[::-1].reshape(-1)
         ring = ring_write(ring, tuple(jnp.split(self.write(fact), 2)))
         return (ring, window[1:]), self._answer(ring_view(ring), input[None])[0]
-
-    def _facts(
-        self, past: Array, embedded: Array, starts: Bool[Array, " time"]
-    ) -> tuple[Float[Array, "time fact"], Float[Array, "past item_size"]]:
-        """The last items of every step, newest first, and those to carry on with."""
-        time, before = starts.shape[0], self.items - 1
-        tape = jnp.concatenate([past, embedded])
-        counted = jnp.cumsum(starts, dtype=jnp.int32)
-        # What was carried belongs to the episode that the first step continues.
-        segment = jnp.concatenate([jnp.full(before, counted[0]), counted])
-        items = []
-        for age in range(self.items):
-            window = slice(before - age, before - age + time)
-            same = (segment[window] == counted)[:, None]
-            items.append(jnp.where(same, tape[window], 0.0))
-        kept = (segment[time:] == counted[-1])[:, None]
-        return jnp.concatenate(items, axis=-1), jnp.where(kept, tape[time:], 0.0)
 
     def _answer(
         self, view: View, inputs: Float[Array, "time features"]

@@ -44,9 +44,12 @@ class SpatialTransformer(MemoryModel):
     and the results are summed with the places' weights.
 
     p_t is where the observation key `place_key` is largest, so it must be one-hot: name
-    it in memory.raw_keys. In a full memory `eviction` makes room: the paper's four
-    heuristics, of which its allocator picks one; here it is an option, and a visit is a
-    step spent at a place. An item is written after its step has read. Time embeddings
+    it in memory.raw_keys. By default every place has an equal share of the slots, as in
+    the paper's place memory: what was seen in one place is never lost to steps spent in
+    another. The other values of `eviction` are the paper's four heuristics, of which
+    its allocator picks one; here that is an option, and a visit is a step spent at a
+    place. A place has one summary (in the authors' code one for every 32 of its items).
+    An item is written after its step has read. Time embeddings
     are sinusoids of the step of the episode with whole periods, added on writing where
     the authors number the stored items anew for each read; places are embedded by a
     learned table. Attention of queries to each other is left out: there is one.
@@ -99,7 +102,7 @@ class SpatialTransformer(MemoryModel):
         slot_size: int = 40,
         num_heads: int = 4,
         top_places: int = 4,
-        eviction: str = "fifo",
+        eviction: str = "place",
     ):
         """Draw the weights.
 
@@ -113,8 +116,9 @@ class SpatialTransformer(MemoryModel):
             slot_size: width of an item.
             num_heads: heads of the attention within a place.
             top_places: how many places are read.
-            eviction: 'fifo', 'lifo', 'most_visited' or 'least_visited' (place first
-                out).
+            eviction: what makes room: 'place' (the oldest item of the same place, each
+                having an equal share), or in a memory for all places together 'fifo',
+                'lifo', 'most_visited' or 'least_visited' (place first out).
 
         Raises:
             ValueError: a task without that key, a key that is not passed on raw, no

@@ -30,8 +30,9 @@ class DeltaLayer(eqx.Module):
         y = (rms_norm(q S_t) * silu(x W_g)) W_o + x W_s + b_s      [outputs]
 
     The gate x W_g and the decay a_t, a function of x W_a, are there if `gated`. The
-    authors add the block's input where x W_s is added here, their convolution has no
-    bias, and their norm has a learned scale, which W_o makes superfluous.
+    authors add the block's input where x W_s is added here, their projections and
+    convolution have no biases, where all of these do, and their norm has a learned
+    scale, which W_o makes superfluous.
 
     Attributes:
         project: W_q, W_k, W_v, W_g, W_b, W_a, W_s side by side.

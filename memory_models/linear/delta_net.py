@@ -99,7 +99,7 @@ class DeltaNetwork(MemoryModel):
     def card(self) -> Card:
         """What the model is."""
         return Card(
-            paper="Schlag et al. 2021, arXiv:2102.11174",
+            paper="Schlag et al. 2021, arXiv:2102.11174; Yang et al. 2024",
             mechanism="linear scan",
             context=None,
             summary="a matrix where a new value replaces its key's old one",

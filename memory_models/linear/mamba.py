@@ -27,8 +27,9 @@ class Mamba(MemoryModel):
         y = (o * silu(x W_z)) W_o + x W_s + b                      [outputs]
 
     A large dt forgets and writes, a dt of 0 keeps everything. The paper adds its input
-    where x W_s is added here. The states of a chunk of time are computed again in the
-    backward pass, so that not all of them are stored.
+    where x W_s is added here, and its W_u and W_z have no biases, where these do. The
+    states of a chunk of time are computed again in the backward pass, so that not all
+    of them are stored.
 
     Attributes:
         project: W_u, W_z, W_s side by side.

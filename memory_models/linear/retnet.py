@@ -29,8 +29,9 @@ class RetentiveNetwork(MemoryModel):
     5 + h, half-lives of 22 steps and more; by default heads here span 1 to 710 steps,
     because episodes are shorter than documents. The paper adds its input where here
     x W_s is added, and keeps twice as many values as keys; here they are as many. Its
-    group norm, of every head alone, has a learned scale, which W_o makes superfluous,
-    and an epsilon of 1e-5, here 1e-3.
+    norm of every head alone has an epsilon of 1e-5 or 1e-6, here 1e-3; its further
+    normalisations of the scores, which keep sums small in half precision, are left out.
+    All projections have biases here, and none there.
 
     `rotate` turns pairs of features by an angle that grows with t, at frequencies
     10000^(-2j / keys), so that q and k see how far apart they are. Angles are whole
@@ -38,7 +39,7 @@ class RetentiveNetwork(MemoryModel):
     episode.
 
     Attributes:
-        project: W_q, W_k, W_v, W_g, W_s side by side, the last with b.
+        project: W_q, W_k, W_v, W_g, W_s side by side, with biases.
         mix: W_o.
         num_heads: heads, each with a matrix of its own.
         chunk_size: steps that are computed at once.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
+from memory_models.mechanisms.recent import by_age
 
 Tail = Float[Array, "past channels"]
 """The inputs that later outputs still need, oldest first."""
@@ -47,20 +48,11 @@ class ShortConvolution(eqx.Module):
         starts: Bool[Array, " time"],
     ) -> tuple[Tail, Float[Array, "time channels"]]:
         """Convolve a sequence; taps that reach into another episode read zero."""
-        past, time = tail.shape[0], inputs.shape[0]
+        # Replaced before any product, so that a nan in it reaches no gradient.
         tail = select_state(starts[0], self.initial_state(), tail)
-        tape = jnp.concatenate([tail, inputs])
-        counted = jnp.cumsum(starts, dtype=jnp.int32)
-        segment = jnp.concatenate([jnp.full(past, counted[0]), counted])
-        outputs = inputs * self.weight[:1] + self.bias[None]
-        for age in range(1, past + 1):
-            window = slice(past - age, past - age + time)
-            same = (segment[window] == counted)[:, None]
-            outputs = (
-                outputs + jnp.where(same, tape[window], 0.0) * self.weight[age][None]
-            )
-        same = (segment[time:] == counted[-1])[:, None]
-        return jnp.where(same, tape[time:], 0.0), outputs
+        ages, tail = by_age(tail, inputs, starts)
+        terms = [x * w[None] for x, w in zip(ages, self.weight, strict=True)]
+        return tail, sum(terms) + self.bias[None]
 
     def after(
         self,

@@ -20,9 +20,11 @@ from jaxtyping import Array, Bool, Float, Int
 from memory_models.base import select_state
 from memory_models.mechanisms.clock import one_more
 
-EVICTIONS = ("fifo", "lifo", "most_visited", "least_visited")
-"""What makes room in a full store: the oldest item, the newest, or the oldest one of
-the place that was visited most or least often in this episode."""
+EVICTIONS = ("place", "fifo", "lifo", "most_visited", "least_visited")
+"""What makes room. With 'place' every place has an equal share of the slots, and an
+item replaces the oldest one of its own place once that share is full. The others wait
+until all slots are full: the oldest item goes, the newest, or the oldest one of the
+place that was visited most or least often in this episode."""
 
 _LARGEST = jnp.iinfo(jnp.int32).max
 
@@ -192,8 +194,8 @@ def book_write(
 ) -> tuple[Book, Int[Array, ""]]:
     """Enter one item: the book after it, and the slot that it goes to.
 
-    The visit counts first. The first empty slot is taken; in a full store the oldest
-    item among those that the eviction names.
+    The visit counts first. The first empty slot is taken; in a full store (with
+    'place', a full share) the oldest item among those that the eviction names.
 
     Args:
         book: the metadata before.
@@ -201,13 +203,19 @@ def book_write(
         eviction: one of EVICTIONS.
     """
     visits = book.visits.at[place].set(one_more(book.visits[place]))
+    used = book.time >= 0
+    here = used & (book.place == place)
     priority = {
+        "place": here.astype(jnp.int32),
         "fifo": jnp.zeros_like(book.time),
         "lifo": book.time,
         "most_visited": visits[book.place],
         "least_visited": -visits[book.place],
     }[eviction]
-    priority = jnp.where(book.time < 0, _LARGEST, priority)
+    priority = jnp.where(used, priority, _LARGEST)
+    if eviction == "place":
+        share = max(1, book.time.size // book.visits.size)
+        priority = jnp.where(~used & (here.sum() >= share), -1, priority)
     first = priority == priority.max()
     slot = jnp.argmin(jnp.where(first, book.time, _LARGEST)).astype(jnp.int32)
     return (

@@ -40,7 +40,8 @@ class MinimalGatedRecurrentUnit(MemoryModel):
             output_size: width of the output and of the state.
             key: for the weights.
             timescale: steps of the longest memory at the start: b_z is drawn so that
-                units keep their value for 1 to so many steps (`chrono_bias`). With 0
+                units keep their value for 1 to so many steps (`chrono_bias`; the
+                paper starts them at 0). With 0
                 it is zero, and a unit halves at every step.
 
         Raises:

@@ -68,13 +68,15 @@ def updated(model, slots, outputs):
     heads, rows = model.num_heads, []
     for slot, bias in zip(slots * np.sqrt(slots.shape[1]), model.bias, strict=True):
         seen = [heads_of(apply(model.update, y), 3, heads) for y in [slot, *outputs]]
-        read = []
+        read, own = [], []
         for h in range(heads):
             query = seen[0][0][h]
             scores = np.array([query @ k[h] for _, k, _ in seen])
             weights = softmax(scores / np.sqrt(len(query)) / model.temperature)
-            read.append(weights @ np.array([v[h] for _, _, v in seen]))
-        rows.append(unit(apply(model.update_out, np.concatenate(read)) + bias))
+            own.append(weights[0])
+            read.append(weights[1:] @ np.array([v[h] for _, _, v in seen[1:]]))
+        new = np.mean(own) * slot + apply(model.update_out, np.concatenate(read))
+        rows.append(unit(new + bias))
     return np.array(rows)
 
 

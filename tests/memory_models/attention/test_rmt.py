@@ -1,5 +1,6 @@
 """The recurrent memory transformer against lists of steps and tokens."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,9 +24,8 @@ def make(**options):
     return build(
         "rmt",
         input_size=INPUTS,
-        output_size=OUTPUTS,
         key=jax.random.key(0),
-        **{"num_tokens": 3, **options},
+        **{"output_size": OUTPUTS, "num_tokens": 3, **options},
     )
 
 
@@ -57,12 +57,39 @@ def test_gradients_reach_earlier_segments(x64):
     np.testing.assert_array_equal(reached, np.arange(23) >= 2)
 
 
-def test_tokens_stay_different():
-    model, time = make(), 2000
+def test_what_tokens_hold_outlasts_many_segments():
+    """Two first memories leave different ones, ten writes of the same steps later."""
+    model = make(segment_length=8, num_heads=4, head_size=16, output_size=64)
+    inputs = jnp.asarray(random_run(80, INPUTS, dtype=np.float32)[0])
+    first, never = model.initial_state(), jnp.zeros(80, bool)
+    noise = jax.random.normal(jax.random.key(3), first.memory.shape)
+    other = first._replace(memory=first.memory + noise)
+    before, after = (
+        np.linalg.norm(
+            run(model, first, inputs[:n], never[:n])[0].memory
+            - run(model, other, inputs[:n], never[:n])[0].memory
+        )
+        for n in (8, 80)
+    )
+    assert after > before / 4
+
+
+def test_tokens_stay_different_thanks_to_their_vectors():
+    model, time = (
+        make(segment_length=8, num_heads=4, head_size=16, output_size=64),
+        1600,
+    )
+    without = eqx.tree_at(
+        lambda m: m.layer.identity, model, jnp.zeros_like(model.layer.identity)
+    )
     inputs = jnp.asarray(random_run(time, INPUTS, dtype=np.float32)[0])
-    state, _ = run(model, model.initial_state(), inputs, jnp.zeros(time, bool))
-    memory = np.asarray(state.memory)
-    assert np.linalg.norm(memory[0] - memory[1]) > 0.3
+
+    def cosine(model):
+        state, _ = run(model, model.initial_state(), inputs, jnp.zeros(time, bool))
+        one, other, _ = np.asarray(state.memory)
+        return one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+
+    assert cosine(model) < 0.95 and cosine(without) > 0.999
 
 
 @pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])

@@ -12,10 +12,13 @@ from tests.memory_models.attention.loops import (
 )
 
 
-def attend(layer, x, tokens, steps, place):
-    """The block on x, which stands at `place` and sees tokens and (place, x) steps."""
+def attend(layer, x, tokens, steps, place, mark=0.0):
+    """The block on x, which stands at `place` and sees tokens and (place, x) steps.
+
+    `mark` is added to x where it asks, and nowhere else.
+    """
     heads = layer.num_heads
-    q, _, _ = heads_of(apply(layer.project, norm(x)), 3, heads)
+    q, _, _ = heads_of(apply(layer.project, norm(x + mark)), 3, heads)
     of_tokens = [heads_of(apply(layer.project, norm(m)), 3, heads) for m in tokens]
     of_steps = [
         (at, heads_of(apply(layer.project, norm(s)), 3, heads)) for at, s in steps
@@ -43,8 +46,11 @@ def token_run(model, inputs, starts, keep=lambda memory, written: written):
         outputs.append(attend(layer, x, marked, seen, place))
         place += 1
         if len(segments[-1]) == layer.segment_length:
-            written = [attend(layer, m, marked, segments[-1], place) for m in marked]
+            written = [
+                attend(layer, m, marked, segments[-1], place, p)
+                for m, p in zip(tokens, layer.identity, strict=True)
+            ]
             if len(tokens):
-                tokens = keep(marked, norm(np.array(written)))
+                tokens = keep(tokens, norm(np.array(written)))
             segments = [*segments, []][-(layer.history + 1) :]
     return np.array(outputs)

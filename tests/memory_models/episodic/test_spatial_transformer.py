@@ -1,13 +1,14 @@
 """The place memory against lists of items, for every eviction."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import memory_models
 from tests.memory_models.episodic import loops
 
-SLOTS, HEADS, SIZE, PLACES = 5, 2, 8, 3
+SLOTS, HEADS, SIZE, PLACES = 6, 2, 8, 3
 
 
 def make(eviction="fifo"):
@@ -80,15 +81,19 @@ def reference(model, inputs, starts):
         outputs.append(loops.layer_norm(h + loops.linear(model.second, hidden)))
         place = int(np.argmax(x[:PLACES]))
         visits[place] += 1
-        if len(items) == SLOTS:
+        own = [i for i, (other, _) in enumerate(items) if other == place]
+        if model.eviction == "place":
+            if len(own) == SLOTS // PLACES:
+                items.pop(own[0])
+        elif len(items) == SLOTS:
             items = without_one(model.eviction, items, visits)
         items.append((place, item_of(model, x, place, step)))
         step += 1
     return np.array(outputs)
 
 
-# The other two: in test_slot_store.py, and below.
-@pytest.mark.parametrize("eviction", ["lifo", "least_visited"])
+# The others: in test_slot_store.py, and below.
+@pytest.mark.parametrize("eviction", ["place", "least_visited"])
 def test_outputs_are_those_of_lists_of_items(x64, eviction):
     loops.compare(make(eviction), reference)
 
@@ -96,6 +101,25 @@ def test_outputs_are_those_of_lists_of_items(x64, eviction):
 @pytest.mark.parametrize("time", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_float32_stays_with_float64(time):
     loops.compare_in_float32(make("most_visited"), reference, time)
+
+
+def test_no_other_place_takes_what_a_place_holds(x64):
+    """A cue of the first step is read after 1,000 steps elsewhere, but not by fifo."""
+    steps = np.random.default_rng(0).normal(size=(1_001, loops.INPUTS))
+    steps[:, :PLACES] = np.eye(PLACES)[[0, *[1] * 1_000]]
+    starts = np.arange(1_001) == 0
+
+    def reach(eviction):
+        model = make(eviction)
+
+        def last(first):
+            inputs = jnp.asarray(steps).at[0, -1].set(first)
+            outputs = model(model.initial_state(), inputs, jnp.asarray(starts))[1]
+            return outputs[-1] @ jnp.arange(float(outputs.shape[1]))
+
+        return float(jax.jit(jax.grad(last))(0.5))
+
+    assert abs(reach("place")) > 1e-6 and reach("fifo") == 0
 
 
 def test_only_first_in_first_out_has_a_limited_context():

@@ -10,7 +10,7 @@ import pytest
 from memory_models.base import select_state
 from memory_models.mechanisms import slot_store
 
-SLOTS, PLACES, TIME = 4, 3, 30
+SLOTS, PLACES, TIME = 6, 3, 40
 
 
 def sequence_of(seed):
@@ -27,11 +27,16 @@ def list_of_slots(eviction, items, places, starts):
         if start:
             slots, order, visits = [None] * SLOTS, [], [0] * PLACES
         visits[place] += 1
-        if None in slots:
+        own = [s for s in order if slots[s][1] == place]
+        if eviction == "place" and len(own) >= max(1, SLOTS // PLACES):
+            slot = own[0]
+            order.remove(slot)
+        elif None in slots:
             slot = slots.index(None)
         else:
             seen = [visits[slots[s][1]] for s in order]
             slot = {
+                "place": order[0],
                 "fifo": order[0],
                 "lifo": order[-1],
                 "most_visited": order[seen.index(max(seen))],
