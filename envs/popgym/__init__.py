@@ -4,6 +4,7 @@ from typing import Any
 
 from envs.base import Environment
 from envs.popgym.autoencode import Autoencode
+from envs.popgym.concentration import Concentration
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.higher_lower import HigherLower
 from envs.popgym.repeat_first import RepeatFirst
@@ -25,6 +26,12 @@ def _at_every_level(
 
 TASKS = {
     **_at_every_level("Autoencode", Autoencode, decks=(1, 2, 3)),
+    **_at_every_level(
+        "Concentration",
+        Concentration,
+        decks=(1, 2, 1),
+        kind=("colours", "colours", "ranks"),
+    ),
     **_at_every_level(
         "CountRecall",
         CountRecall,

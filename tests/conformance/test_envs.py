@@ -26,6 +26,8 @@ TWO_PER_FAMILY = [
     "RepeatPreviousEasy-v0",
     "RepeatPreviousMedium-v0",
     "AutoencodeEasy-v0",
+    "ConcentrationEasy-v0",
+    "ConcentrationHard-v0",
     "CountRecallEasy-v0",
     "CountRecallHard-v0",
     "HigherLowerEasy-v0",

@@ -50,10 +50,10 @@ def popgym_values(deck, kind):
     return jnp.asarray(getattr(deck, f"{kind}_idx")[deck.idx[::-1]], jnp.int8)
 
 
-def assert_attained(env, policy, expected, episodes=4096, seed=1):
-    """`policy(observation, start, state)` returns `expected` on average.
+def returns_of(env, policy, episodes=4096, seed=1):
+    """Returns of the first episode of many streams.
 
-    Within four standard errors, over the first episode of many streams.
+    `policy(observation, start, state)` is a function of one stream.
     """
 
     def play(key):
@@ -77,7 +77,12 @@ def assert_attained(env, policy, expected, episodes=4096, seed=1):
         return running, paid.sum(0)
 
     running, returns = jax.jit(play, compiler_options=NOTHING)(jax.random.key(seed))
-    returns = np.asarray(returns, np.float64)
     assert not running.any()
-    error = returns.std() / np.sqrt(episodes)
+    return np.asarray(returns, np.float64)
+
+
+def assert_attained(env, policy, expected):
+    """`policy` returns `expected` on average, within four standard errors."""
+    returns = returns_of(env, policy)
+    error = returns.std() / np.sqrt(returns.size)
     assert abs(returns.mean() - expected) < 4 * error + 1e-5, (returns.mean(), error)
