@@ -241,19 +241,21 @@ def test_recall_is_attained():
     assert abs(returns.mean() - env.card.recall.value) < 4 * error
 
 
-def test_what_the_board_remembers():
+@pytest.mark.parametrize("decks", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_what_the_board_remembers(decks):
     """The policy named on the card: it sees one observation and no more."""
-    env = envs.make("ConcentrationEasy-v0")
-    place = jnp.arange(52, dtype=jnp.int32)
+    env = envs.make("ConcentrationEasy-v0", decks=decks)
+    place = jnp.arange(52 * decks, dtype=jnp.int32)
 
     def policy(observation, start, state):
         shown = observation < 2
         highest = jnp.where(shown, place, -1).max()
         lowest_down = jnp.argmin(shown).astype(jnp.int32)
         passed = (~shown & (place < highest)).sum() >= 2
-        red, black = ((observation == kind).sum() % 2 == 1 for kind in (0, 1))
-        follow = red ^ black  # one card is in play
-        first = jnp.where(passed & ~(red & black), lowest_down, highest + 1)
+        black, red = ((observation == kind).sum() % 2 == 1 for kind in (0, 1))
+        follow = black ^ red  # one card is in play
+        # Both colours odd: two that failed are on show, and the search goes on.
+        first = jnp.where(passed & ~(black & red), lowest_down, highest + 1)
         return jnp.where(follow, lowest_down, first)
 
     returns = returns_of(env, policy, episodes=1024)
