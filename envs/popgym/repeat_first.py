@@ -30,7 +30,7 @@ class RepeatFirst(Environment):
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], cards.Deal]:
         """Deal a deck; the observation is the suit of the first card."""
         state = cards.deal(key, self.decks)
-        return cards.suit_at(state, state.cursor), state
+        return cards.value_at(state, state.cursor), state
 
     def step(
         self, key: PRNGKeyArray, state: cards.Deal, action: Int[Array, ""]
@@ -38,28 +38,28 @@ class RepeatFirst(Environment):
         """Score `action` against the first card and show the next card."""
         del key
         steps = 52 * self.decks - 1
-        right = action.astype(jnp.int8) == state.suits[0]
+        right = action.astype(jnp.int8) == state.values[0]
         reward = jnp.where(right, 1 / steps, -1 / steps).astype(float_dtype())
         later = state.cursor > 0
         info = {"decision": later, "phase": later.astype(jnp.int32)}
         state = state._replace(cursor=state.cursor + 1)
         terminated = state.cursor == steps
-        observation = cards.suit_at(state, state.cursor)
+        observation = cards.value_at(state, state.cursor)
         return observation, state, reward, terminated, jnp.zeros((), bool), info
 
     def oracle(self, key: PRNGKeyArray, state: cards.Deal) -> Int[Array, ""]:
         """The suit of the first card."""
         del key
-        return state.suits[0].astype(jnp.int32)
+        return state.values[0].astype(jnp.int32)
 
     def hidden(self, state: cards.Deal) -> dict[str, tuple[Array, Array]]:
         """The suit of the first card and its age."""
-        return {"first": (state.suits[0].astype(jnp.int32), state.cursor)}
+        return {"first": (state.values[0].astype(jnp.int32), state.cursor)}
 
     def render(self, state: cards.Deal) -> UInt8[Array, "64 24 3"]:
         """The card on show; in the strip the suit to name."""
-        first = state.suits[0].astype(jnp.int32)
-        return cards.table(cards.suit_at(state, state.cursor), first)
+        first = state.values[0].astype(jnp.int32)
+        return cards.table(cards.value_at(state, state.cursor), first)
 
     @property
     def observation_space(self) -> spaces.Discrete:

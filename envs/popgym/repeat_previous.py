@@ -38,7 +38,7 @@ class RepeatPrevious(Environment):
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], cards.Deal]:
         """Deal a deck; the observation is the suit of the first card."""
         state = cards.deal(key, self.decks)
-        return cards.suit_at(state, state.cursor), state
+        return cards.value_at(state, state.cursor), state
 
     def step(
         self, key: PRNGKeyArray, state: cards.Deal, action: Int[Array, ""]
@@ -53,7 +53,7 @@ class RepeatPrevious(Environment):
         info = {"decision": scored, "phase": scored.astype(jnp.int32)}
         state = state._replace(cursor=state.cursor + 1)
         terminated = state.cursor == total - 1
-        observation = cards.suit_at(state, state.cursor)
+        observation = cards.value_at(state, state.cursor)
         return (
             observation,
             state,
@@ -65,7 +65,7 @@ class RepeatPrevious(Environment):
 
     def _answer(self, state: cards.Deal) -> Int[Array, ""]:
         position = jnp.maximum(state.cursor - (self.k - 1), 0)
-        return cards.suit_at(state, position)
+        return cards.value_at(state, position)
 
     def oracle(self, key: PRNGKeyArray, state: cards.Deal) -> Int[Array, ""]:
         """The answer; the first card's suit while nothing is scored."""
@@ -78,7 +78,7 @@ class RepeatPrevious(Environment):
 
     def render(self, state: cards.Deal) -> UInt8[Array, "64 24 3"]:
         """The card on show; in the strip the suit to name."""
-        return cards.table(cards.suit_at(state, state.cursor), self._answer(state))
+        return cards.table(cards.value_at(state, state.cursor), self._answer(state))
 
     @property
     def observation_space(self) -> spaces.Discrete:

@@ -25,6 +25,12 @@ TWO_PER_FAMILY = [
     "RepeatFirstMedium-v0",
     "RepeatPreviousEasy-v0",
     "RepeatPreviousMedium-v0",
+    "AutoencodeEasy-v0",
+    "ConcentrationEasy-v0",
+    "ConcentrationHard-v0",
+    "CountRecallEasy-v0",
+    "CountRecallHard-v0",
+    "HigherLowerEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]

@@ -17,8 +17,8 @@ def other_goal(state):
 
 def other_suits(state):
     """Change the first card, and the one to be named with the sixth on show, k = 4."""
-    changed = state.suits.at[jnp.array([0, 2])].apply(lambda suit: 3 - suit)
-    return state._replace(suits=changed)
+    changed = state.values.at[jnp.array([0, 2])].apply(lambda suit: 3 - suit)
+    return state._replace(values=changed)
 
 
 OTHER_CUE = {

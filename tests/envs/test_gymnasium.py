@@ -132,10 +132,10 @@ def test_vector_seeds_and_masks():
     assert np.array_equal(first, trace())
 
     batch.reset(seed=5)
-    before = np.asarray(batch._state.env_state.suits)
+    before = np.asarray(batch._state.env_state.values)
     mask = np.array([True, False, False, True])
     batch.reset(options={"reset_mask": mask})
-    after = np.asarray(batch._state.env_state.suits)
+    after = np.asarray(batch._state.env_state.values)
     assert np.array_equal((before == after).all(1), ~mask)
 
 

@@ -61,7 +61,7 @@ def test_agrees_with_popgym_step_by_step(name):
 def test_decks_are_whole_and_shuffled():
     env = envs.make("RepeatPreviousMedium-v0")
     _, state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 500))
-    suits = np.asarray(state.suits)
+    suits = np.asarray(state.values)
     assert all((suits == suit).sum(1).tolist() == [26] * 500 for suit in range(4))
     # Every position holds every suit equally often: 500 draws, 5 sigma.
     frequency = np.stack([(suits == suit).mean(0) for suit in range(4)])
