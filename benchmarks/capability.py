@@ -380,8 +380,7 @@ def main() -> None:
     tasks = asked.tasks.split(",") if asked.tasks else list(TRAINED)
     if not set(tasks) <= set(TRAINED):
         parser.error(f"--tasks {asked.tasks}: choose of {', '.join(TRAINED)}.")
-    rows = fill(asked, lambda x: measure(x, asked.minutes, asked.steps, tasks))
-    print(table(rows))
+    fill(asked, lambda x: measure(x, asked.minutes, asked.steps, tasks), table)
 
 
 if __name__ == "__main__":

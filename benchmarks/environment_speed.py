@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from envs.popgym.cards import Deal, suit_at
+from envs.popgym.cards import Deal, value_at
 from envs.popgym.repeat_previous import RepeatPrevious
 
 NUM_ENVS = 1024
@@ -37,7 +37,7 @@ class Staggered(RepeatPrevious):
         last = 52 * self.decks - 2
         cursor = jax.random.randint(key, (), 0, last, jnp.int32)
         state = state._replace(cursor=cursor)
-        return suit_at(state, cursor), state
+        return value_at(state, cursor), state
 
     def next_episode(self, key: Any, state: Deal) -> tuple[Any, Deal]:
         """Start at the first card."""

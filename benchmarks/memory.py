@@ -6,13 +6,13 @@ inputs, an episode starting in every 50th step. Compiling is that of a whole PPO
 on RepeatPreviousEasy. Each model's samples take turns with those of `gru`, so that the
 ratio holds on a machine that changes from minute to minute.
 
-Rows are kept in `benchmarks/results/memory.json`; see `rows`. `--page` writes
-docs/models.md from them and from the models' cards.
+Rows are kept in `benchmarks/results/memory.json`; see `rows`. docs/models.md is written
+from them and from the models' cards.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,28 +136,29 @@ def measure(name: str, rounds: int) -> Row:
     return found
 
 
-def table(rows: Rows) -> Iterable[str]:
+def table(rows: Rows) -> str:
     """The cost table in Markdown."""
-    yield (
+    lines = [
         "| memory | parameters | state, bytes | step, us | of gru | fwd+bwd [128, 64], "
-        "ms | of gru | fwd+bwd [1024, 8], ms | of gru | compile, s |"
-    )
-    yield "|" + "---|" * 10
+        "ms | of gru | fwd+bwd [1024, 8], ms | of gru | compile, s |",
+        "|" + "---|" * 10,
+    ]
     for name in sorted(rows):
         x = rows[name]
         compiled = "" if x["compile_s"] is None else f"{x['compile_s']:.1f}"
-        yield (
+        lines.append(
             f"| {name} | {x['parameters']:,} | {x['state_bytes']:,} | "
             f"{x['step_us']:.0f} | {x['step_ratio']:.2g} | {x['short_ms']:.3g} | "
             f"{x['short_ratio']:.2g} | {x['long_ms']:.3g} | {x['long_ratio']:.2g} | "
             f"{compiled} |"
         )
+    return "\n".join(lines)
 
 
 HEAD = """# Memory models
 
-Written by `python -m benchmarks.memory --page` from the cards of the models. State is
-what one stream carries at width 128; cost is a forward and backward pass over 1,024
+Written by `python -m benchmarks.memory --publish` from the cards of the models. State
+is what one stream carries at width 128; cost is a forward and backward pass over 1,024
 steps of 8 streams, as a multiple of `gru`, on 2 CPU cores. `context` is how many steps
 back an input can matter (`all`: no limit but forgetting).
 
@@ -213,12 +214,9 @@ def main() -> None:
     """Measure what is asked for, row by row, and print the table."""
     parser = arguments(__doc__, "memory")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--page", action="store_true", help="write docs/models.md only")
     asked = parser.parse_args()
-    if asked.page:
-        PAGE.write_text(page(load(asked.results)))
-        return
-    print("\n".join(table(fill(asked, lambda name: measure(name, asked.rounds)))))
+    fill(asked, lambda name: measure(name, asked.rounds), table)
+    PAGE.write_text(page(load(asked.results)))
 
 
 if __name__ == "__main__":

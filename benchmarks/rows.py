@@ -1,7 +1,8 @@
 """Tables that are measured row by row, one memory model each, and can be resumed.
 
 A row is written to its file as soon as it is finished. A model that has a row is passed
-over unless it is named on the command line.
+over unless it is named on the command line. The table in README.md is made from the
+file, between two marks, and never edited by hand.
 """
 
 import argparse
@@ -15,7 +16,9 @@ import jax
 
 import memory_models
 
-RESULTS = Path(__file__).resolve().parent / "results"
+FOLDER = Path(__file__).resolve().parent
+RESULTS = FOLDER / "results"
+README = FOLDER / "README.md"
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -26,6 +29,9 @@ def arguments(description: str | None, name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--memories", help="comma-separated; these are measured anew")
     parser.add_argument("--results", type=Path, default=RESULTS / f"{name}.json")
+    parser.add_argument(
+        "--publish", action="store_true", help="measure nothing, write the tables"
+    )
     return parser
 
 
@@ -44,13 +50,39 @@ def save(path: Path, name: str, row: Row) -> None:
     part.replace(path)
 
 
-def fill(asked: argparse.Namespace, measure: Callable[[str], Row]) -> Rows:
-    """Measure what is asked for, or else what is missing; all rows afterwards."""
+def fill(
+    asked: argparse.Namespace,
+    measure: Callable[[str], Row],
+    table: Callable[[Rows], str],
+) -> None:
+    """Measure what is asked for, or else what is missing; then print the table.
+
+    The table of the file that belongs to the repository goes into README.md too.
+    """
     path: Path = asked.results
     missing = [name for name in memory_models.names() if name not in load(path)]
-    for name in asked.memories.split(",") if asked.memories else missing:
+    names = asked.memories.split(",") if asked.memories else missing
+    for name in [] if asked.publish else names:
         row = measure(name)
         save(path, name, row)
         print(name, json.dumps(row), flush=True)
         jax.clear_caches()
-    return load(path)
+    text = table(load(path))
+    print(text)
+    if path.parent == RESULTS:
+        before, _, after = published(path.stem)
+        README.write_text(f"{before}\n{text}\n{after}")
+
+
+def published(name: str) -> tuple[str, str, str]:
+    """README.md before, within and after the table called `name`.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, found, rest = README.read_text().partition(begin)
+    table, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{README} has no lines {begin} and {end} for the table.")
+    return before + begin, table, end + after

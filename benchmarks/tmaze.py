@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=[], help="name=value ...")
     asked = parser.parse_args()
     seeds = [int(seed) for seed in asked.seeds.split(",")]
-    print(table(fill(asked, lambda name: measure(name, seeds, asked.settings))))
+    fill(asked, lambda name: measure(name, seeds, asked.settings), table)
 
 
 if __name__ == "__main__":

@@ -26,5 +26,5 @@ def test_adding_a_memory_model(monkeypatch):
 
 
 def test_the_page_of_all_models_is_as_their_cards_say():
-    """Otherwise: python -m benchmarks.memory --page."""
+    """Otherwise: python -m benchmarks.memory --publish."""
     assert costs.PAGE.read_text() == costs.page(load(RESULTS / "memory.json"))
