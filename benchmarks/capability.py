@@ -351,11 +351,13 @@ def measure(name: str, minutes: float, steps: int, tasks: list[str]) -> Row:
 
 
 def table(rows: Rows) -> str:
-    """Mean accuracy and its range over seeds, beside what theory says."""
-    lines = ["| memory | " + " | ".join(TASKS) + " |", "|---" * (len(TASKS) + 1) + "|"]
+    """Most steps that a task took; accuracies, and beside them what theory says."""
+    titles = ["memory", *TASKS, "steps"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name in sorted(rows):
         cells = [cell(name, task, rows[name].get(task)) for task in TASKS]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        steps = max(rows[name]["steps"].values())
+        lines.append(f"| {' | '.join([name, *cells, f'{steps:,}'])} |")
     return "\n".join(lines)
 
 

@@ -42,6 +42,11 @@ FIXED_DECAYS |= {"first 64": True}
 """Transitions do not depend on inputs: a marked input is kept by what writes it, but
 the parity of a count is no linear function of the count."""
 
+UNGATED: Says = {task: says for task, says in FIXED_DECAYS.items() if task != "first 8"}
+UNGATED |= {"first 64": False}
+"""And what is written is a linear function of the input: it cannot depend on whether a
+symbol is marked, so all of them are written alike."""
+
 POSITIVE_DECAYS: Says = COUNTING | {"first 8": True, "first 64": True, "recall 4": True}
 """Decays chosen by the input, between 0 and 1: selecting is possible, changing sign is
 not, and without it no finite precision holds a parity of any length (Sarrof et al.
@@ -65,7 +70,8 @@ THEORY: dict[str, Says] = {
     **dict.fromkeys(("elman", "gru", "lstm", "slstm", "lmu"), NONLINEAR),
     # Each unit alone is monotone in its own state: it counts, it does not alternate.
     "ind_rnn": NONLINEAR | COUNTING,
-    **dict.fromkeys(("ffm", "lru", "s4d", "s5", "retnet"), FIXED_DECAYS),
+    **dict.fromkeys(("ffm", "retnet"), FIXED_DECAYS),
+    **dict.fromkeys(("lru", "s4d", "s5"), UNGATED),
     **dict.fromkeys(("min_gru", "min_lstm", "mamba", "rg_lru"), POSITIVE_DECAYS),
     "mlstm": POSITIVE_DECAYS,
     "linear_attention": COUNTING | {"first 8": True, "recall 4": True},
