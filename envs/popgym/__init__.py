@@ -3,6 +3,7 @@
 from typing import Any
 
 from envs.base import Environment
+from envs.popgym.cartpole import CartPole
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
 
@@ -20,7 +21,15 @@ def _at_every_level(
     }
 
 
+_VELOCITIES = ("velocities", "velocities", "velocities")
+_LONGER, _NOISIER = (200, 400, 600), (0.1, 0.2, 0.3)
+
 TASKS = {
+    **_at_every_level("PositionOnlyCartPole", CartPole, steps=_LONGER),
+    **_at_every_level(
+        "VelocityOnlyCartPole", CartPole, observed=_VELOCITIES, steps=_LONGER
+    ),
+    **_at_every_level("NoisyPositionOnlyCartPole", CartPole, sigma=_NOISIER),
     **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
     **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
 }

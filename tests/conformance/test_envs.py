@@ -25,10 +25,17 @@ TWO_PER_FAMILY = [
     "RepeatFirstMedium-v0",
     "RepeatPreviousEasy-v0",
     "RepeatPreviousMedium-v0",
+    "PositionOnlyCartPoleEasy-v0",
+    "VelocityOnlyCartPoleEasy-v0",
+    "NoisyPositionOnlyCartPoleEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
-CLOSED_LIST: tuple[str, ...] = ()
+CLOSED_LIST: tuple[str, ...] = (
+    # Velocities are unbounded (VelocityOnlyCartPole).
+    "observation space minimum value is -infinity",
+    "observation space maximum value is infinity",
+)
 
 
 def representatives():
