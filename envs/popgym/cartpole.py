@@ -212,6 +212,7 @@ class CartPole(Environment):
             else unknown("the optimal control of a nonlinear system seen with noise"),
             oracle=self._balanced("the side to which 4 weighted numbers point"),
             max_episode_steps=self.steps,
+            outside_memory=True,  # cart and pole themselves
             actions=("left", "right"),
         )
 

@@ -28,6 +28,8 @@ TWO_PER_FAMILY = [
     "PositionOnlyCartPoleEasy-v0",
     "VelocityOnlyCartPoleEasy-v0",
     "NoisyPositionOnlyCartPoleEasy-v0",
+    "PositionOnlyPendulumEasy-v0",
+    "NoisyPositionOnlyPendulumEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -35,6 +37,8 @@ CLOSED_LIST: tuple[str, ...] = (
     # Velocities are unbounded (VelocityOnlyCartPole).
     "observation space minimum value is -infinity",
     "observation space maximum value is infinity",
+    # Torques reach 2, as in the original (Pendulum).
+    "symmetric and normalized",
 )
 
 
