@@ -4,6 +4,7 @@ from typing import Any
 
 from envs.base import Environment
 from envs.popgym.cartpole import CartPole
+from envs.popgym.multiarmed_bandit import MultiarmedBandit
 from envs.popgym.pendulum import Pendulum
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
@@ -33,6 +34,9 @@ TASKS = {
     **_at_every_level("NoisyPositionOnlyCartPole", CartPole, sigma=_NOISIER),
     **_at_every_level("PositionOnlyPendulum", Pendulum, steps=(200, 150, 100)),
     **_at_every_level("NoisyPositionOnlyPendulum", Pendulum, sigma=_NOISIER),
+    **_at_every_level(
+        "MultiarmedBandit", MultiarmedBandit, arms=(10, 20, 30), steps=_LONGER
+    ),
     **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
     **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
 }

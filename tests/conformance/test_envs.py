@@ -30,6 +30,7 @@ TWO_PER_FAMILY = [
     "NoisyPositionOnlyCartPoleEasy-v0",
     "PositionOnlyPendulumEasy-v0",
     "NoisyPositionOnlyPendulumEasy-v0",
+    "MultiarmedBanditEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
