@@ -55,6 +55,19 @@ def tiles(
     return colours.repeat(height, axis=0).repeat(width, axis=1)
 
 
+def board(
+    colours: UInt8[Array, "rows columns 3"], height: int
+) -> UInt8[Array, "image_height image_width 3"]:
+    """Square tiles, as large as `height` allows, with gaps where there is room."""
+    side = max(1, height // colours.shape[0])
+    image = tiles(colours, side, side)
+    if side < 3:
+        return image
+    row, column = (jnp.arange(n, dtype=jnp.int32) % side for n in image.shape[:2])
+    gap = (row == side - 1)[:, None] | (column == side - 1)[None, :]
+    return select(gap, BACKGROUND, image)
+
+
 def rectangle(
     image: UInt8[Array, "height width 3"],
     corner: tuple[Int[Array, ""] | int, Int[Array, ""] | int],

@@ -31,6 +31,7 @@ TWO_PER_FAMILY = [
     "PositionOnlyPendulumEasy-v0",
     "NoisyPositionOnlyPendulumEasy-v0",
     "MultiarmedBanditEasy-v0",
+    "BattleshipEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]

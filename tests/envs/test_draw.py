@@ -122,6 +122,14 @@ def test_bars_grow_from_the_middle():
     assert painted.sum() == 7 * (2 + 4)
 
 
+def test_boards_have_gaps_where_there_is_room():
+    colours = jnp.full((4, 4, 3), 200, jnp.uint8)
+    for height, side, painted in ((16, 4, 9), (9, 2, 4), (3, 1, 1)):
+        image = np.asarray(draw.board(colours, height))
+        assert image.shape == (4 * side, 4 * side, 3)
+        assert (image == 200).sum() == 3 * 16 * painted
+
+
 def test_frame_centres_and_separates():
     scene, hidden = (jnp.full((4, w, 3), 200, jnp.uint8) for w in (6, 2))
     image = np.asarray(draw.frame(scene, hidden))
