@@ -5,6 +5,7 @@ from typing import Any
 from envs.base import Environment
 from envs.popgym.battleship import Battleship
 from envs.popgym.cartpole import CartPole
+from envs.popgym.minesweeper import MineSweeper
 from envs.popgym.multiarmed_bandit import MultiarmedBandit
 from envs.popgym.pendulum import Pendulum
 from envs.popgym.repeat_first import RepeatFirst
@@ -39,6 +40,7 @@ TASKS = {
         "MultiarmedBandit", MultiarmedBandit, arms=(10, 20, 30), steps=_LONGER
     ),
     **_at_every_level("Battleship", Battleship, size=(8, 10, 12)),
+    **_at_every_level("MineSweeper", MineSweeper, size=(4, 6, 8), mines=(2, 6, 10)),
     **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
     **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
 }

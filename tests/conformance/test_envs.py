@@ -32,6 +32,7 @@ TWO_PER_FAMILY = [
     "NoisyPositionOnlyPendulumEasy-v0",
     "MultiarmedBanditEasy-v0",
     "BattleshipEasy-v0",
+    "MineSweeperEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
