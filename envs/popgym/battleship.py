@@ -1,13 +1,11 @@
 """Battleship: sink hidden ships, told only whether the last shot was a new hit."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Int, Int8, PRNGKeyArray, UInt8
 
@@ -21,6 +19,7 @@ from envs.base import (
     float_dtype,
     unknown,
 )
+from envs.popgym import fleet
 from envs.popgym.cards import PAPER
 
 _SHIP, _SHOT = 1, 2  # flags of a cell
@@ -103,7 +102,10 @@ class Battleship(Environment):
         lengths = jnp.asarray(self.ships, jnp.int32)
         keys = jax.random.split(key, len(self.ships))
         taken, _ = jax.lax.scan(
-            lambda taken, ship: (taken | place(*ship, taken, max(self.ships)), None),
+            lambda taken, ship: (
+                taken | fleet.place(*ship, taken, max(self.ships)),
+                None,
+            ),
             jnp.zeros((self.size, self.size), bool),
             (keys, lengths),
         )
@@ -177,7 +179,7 @@ class Battleship(Environment):
             paper=PAPER,
             horizon=(1, max(1, self._cells - 1)),
             truncates=True,
-            floor=computed(random_return(self._cells, self._ship_cells)),
+            floor=computed(fleet.random_return(self._cells, self._ship_cells)),
             memoryless=unknown(
                 "with the previous action as an input: the best map from cell and "
                 "hit to cell, among more than can be searched"
@@ -191,54 +193,3 @@ class Battleship(Environment):
             needs_previous_action=True,
             outside_memory=True,  # the previous action
         )
-
-
-def place(
-    key: PRNGKeyArray,
-    length: Int[Array, ""],
-    taken: Bool[Array, "size size"],
-    most: int,
-) -> Bool[Array, "size size"]:
-    """The cells of a ship, uniformly among the places that are free of `taken`.
-
-    The package draws an end, an axis and a direction until the ship fits: every place
-    has two ends, so each is as likely as the next. Here every place draws a number and
-    the highest of those that are free is taken. `most` is the largest `length`.
-    """
-    size = taken.shape[0]
-    # The board and its transpose, with a margin that is taken: [direction, line, cell].
-    boards = jnp.pad(
-        jnp.stack([taken, taken.T]),
-        ((0, 0), (0, 0), (0, most - 1)),
-        constant_values=True,
-    )
-    blocked = boards[:, :, :size]
-    for i in range(1, most):
-        blocked |= boards[:, :, i : i + size] & (i < length)
-    drawn = jax.random.bits(key, blocked.shape, jnp.uint32) | jnp.uint32(1)
-    chosen = jnp.where(blocked, jnp.uint32(0), drawn).argmax().astype(jnp.int32)
-    line, first = chosen // size % size, chosen % size
-    index = jnp.arange(size, dtype=jnp.int32)
-    along = (index >= first) & (index < first + length)
-    ship = (index == line)[:, None] & along[None, :]
-    return jnp.where(chosen >= size**2, ship.T, ship)
-
-
-@functools.cache
-def random_return(cells: int, ship_cells: int) -> float:
-    """Expected return of uniformly random shots, by the distribution of hits so far.
-
-    Where the ships lie does not matter.
-    """
-    hits = np.zeros(ship_cells + 1)
-    hits[0] = 1.0
-    chance = 1 - np.arange(ship_cells + 1) / ship_cells
-    chance *= ship_cells / cells
-    total = 0.0
-    for _ in range(cells):
-        new, playing = hits * chance, hits[:-1].sum()
-        total += new.sum() / ship_cells
-        total -= (playing - new.sum()) / (cells - ship_cells)
-        hits -= new
-        hits[1:] += new[:-1]
-    return float(total)

@@ -1,9 +1,8 @@
 """CartPole with positions, velocities or noisy positions on show."""
 
 import dataclasses
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +20,9 @@ from envs.base import (
     simulated,
     unknown,
 )
+from envs.popgym import balancing
 from envs.popgym.cards import PAPER
 
-_SECONDS = 0.02  # per step
-_TRACK, _TILT = 2.4, math.radians(12)  # farthest position and angle that are no fall
-_START = 0.05
 _GAINS = (0.1, 0.3, 1.0, 0.4)
 _STARTS, _BALANCED_STEPS = 2**18, 1000  # that the policies below were played for
 
@@ -44,17 +41,6 @@ class CartPoleState(NamedTuple):
     angle: Float[Array, ""]
     turning: Float[Array, ""]
     time: Int[Array, ""]
-
-
-def accelerations(angle: Any, turning: Any, force: Any, xp: Any = jnp) -> tuple:
-    """Accelerations of cart and pole (Florian 2007, without friction).
-
-    A cart of 1 kg and a pole of 0.1 kg, 1 m long. `xp` is jax.numpy or numpy.
-    """
-    sine, cosine = xp.sin(angle), xp.cos(angle)
-    push = (force + 0.05 * turning**2 * sine) / 1.1
-    pole = (9.8 * sine - cosine * push) / (0.5 * (4 / 3 - 0.1 * cosine**2 / 1.1))
-    return push - 0.05 * pole * cosine / 1.1, pole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +91,8 @@ class CartPole(Environment):
     def reset(self, key: PRNGKeyArray) -> tuple[Float[Array, "2"], CartPoleState]:
         """Draw positions and velocities near zero."""
         start_key, noise_key = jax.random.split(key)
-        start = jax.random.uniform(start_key, (4,), float_dtype(), -_START, _START)
+        most, dtype = balancing.START, float_dtype()
+        start = jax.random.uniform(start_key, (4,), dtype, -most, most)
         state = CartPoleState(*start, time=jnp.zeros((), jnp.int32))
         return self._observe(noise_key, state), state
 
@@ -113,16 +100,9 @@ class CartPole(Environment):
         self, key: PRNGKeyArray, state: CartPoleState, action: Int[Array, ""]
     ) -> Transition:
         """Push for one step and pay."""
-        force = jnp.where(action == 1, 10.0, -10.0).astype(state.angle.dtype)
-        cart, pole = accelerations(state.angle, state.turning, force)
-        after = CartPoleState(
-            position=state.position + _SECONDS * state.speed,
-            speed=state.speed + _SECONDS * cart,
-            angle=state.angle + _SECONDS * state.turning,
-            turning=state.turning + _SECONDS * pole,
-            time=state.time + 1,
-        )
-        fell = (jnp.abs(after.position) > _TRACK) | (jnp.abs(after.angle) > _TILT)
+        numbers = balancing.advance(state[:4], action == 1)
+        after = CartPoleState(*numbers, time=state.time + 1)
+        fell = balancing.fell(after.position, after.angle)
         truncated = after.time >= self.steps
         reward = jnp.full((), 1 / self.steps, float_dtype())
         info = {"success": truncated & ~fell}
@@ -159,7 +139,7 @@ class CartPole(Environment):
     def render(self, state: CartPoleState) -> UInt8[Array, "64 96 3"]:
         """Cart and pole; in the strip bars for what is hidden."""
         image = draw.rectangle(draw.canvas(draw.SCENE, 96), (42, 8), (1, 80), draw.MARK)
-        middle = 47.5 + state.position * (40 / _TRACK)
+        middle = 47.5 + state.position * (40 / balancing.TRACK)
         left = (middle - 7.0).round().astype(jnp.int32)
         image = draw.rectangle(image, (36, left), (6, 15), draw.AGENT)
         # The tilt is doubled: twelve degrees are hard to see.
@@ -167,7 +147,10 @@ class CartPole(Environment):
         foot = jnp.stack([jnp.full_like(middle, 35.0), middle])
         tip = jnp.stack([row, middle + column])
         image = draw.rod(image, jnp.stack([foot, tip]), 3.0, draw.FLOOR)
-        scales = {"positions": (_TRACK, _TILT), "velocities": (2.0, 2.0)}
+        scales = {
+            "positions": (balancing.TRACK, balancing.TILT),
+            "velocities": (2.0, 2.0),
+        }
         numbers = [
             number / scale
             for name, (pair, _) in self.hidden(state).items()
@@ -180,7 +163,7 @@ class CartPole(Environment):
         """Of the cart, of the pole; velocities are unbounded."""
         if self.observed == "velocities":
             return spaces.Box(-np.inf, np.inf, (2,), np.float32)
-        high = np.array([2 * _TRACK, 2 * _TILT], np.float32)
+        high = np.array([2 * balancing.TRACK, 2 * balancing.TILT], np.float32)
         return spaces.Box(-high, high)
 
     @property
@@ -198,7 +181,7 @@ class CartPole(Environment):
             # Differences of positions tell the velocities; sums and filters use all.
             horizon=(1, 1 if exactly_positions else self.steps - 1),
             truncates=True,
-            floor=random_return(self.steps),
+            floor=balancing.random_return(self.steps),
             memoryless=unknown(
                 "the best stationary policy of a continuous, nonlinear system seen "
                 "in part has no closed form, and no search could prove it the best"
@@ -222,25 +205,3 @@ class CartPole(Environment):
             return unknown(f"played for {_BALANCED_STEPS:,} steps only: {how}")
         note = f"the most there is; none of the starts played fell: {how}"
         return simulated(1.0, _STARTS, 3 / _STARTS, note)
-
-
-@functools.cache
-def random_return(steps: int) -> Return:
-    """Return of uniformly random actions, which last for 22.2 steps on average."""
-    episodes = 2**15
-    rng = np.random.default_rng(0)
-    numbers = rng.uniform(-_START, _START, (4, episodes)).astype(np.float32)
-    lasted = np.zeros(0)
-    for time in range(1, steps + 1):
-        _, speed, angle, turning = numbers
-        force = np.float32(20) * rng.integers(0, 2, angle.size, np.int8) - 10
-        cart, pole = accelerations(angle, turning, force, np)
-        numbers = numbers + _SECONDS * np.stack([speed, cart, turning, pole])
-        stands = (np.abs(numbers[0]) <= _TRACK) & (np.abs(numbers[2]) <= _TILT)
-        stands &= time < steps
-        lasted = np.append(lasted, np.full((~stands).sum(), time))
-        numbers = numbers[:, stands]
-        if not stands.any():
-            break
-    error = lasted.std() / math.sqrt(episodes) / steps
-    return simulated(float(lasted.mean() / steps), episodes, float(1.96 * error))

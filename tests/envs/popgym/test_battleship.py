@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.popgym.battleship import Battleship, BattleshipState, random_return
+from envs.popgym import fleet
+from envs.popgym.battleship import Battleship, BattleshipState
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -184,10 +185,11 @@ def test_returns():
 def test_oracle_shoots_at_the_first_ship_cell_left():
     env = envs.make("BattleshipEasy-v0")
     _, state = env.reset(jax.random.key(0))
+    step = jax.jit(env.step)
     for cell in np.flatnonzero(np.asarray(state.board)):
         action = env.oracle(jax.random.key(0), state)
         assert action.tolist() == list(divmod(int(cell), 8))
-        state = env.step(jax.random.key(0), state, action)[1]
+        state = step(jax.random.key(0), state, action)[1]
         assert env.hidden(state)["known"][0][cell] == 2
 
 
@@ -201,7 +203,7 @@ def test_floor_by_enumeration(cells, ships):
                 break
             total += 1 / ships if cell in left else -1 / (cells - ships)
             left.discard(cell)
-    assert random_return(cells, ships) == pytest.approx(total / cells**cells)
+    assert fleet.random_return(cells, ships) == pytest.approx(total / cells**cells)
 
 
 @pytest.mark.parametrize(
