@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import draw
 from envs.popgym import fleet
 from envs.popgym.battleship import Battleship, BattleshipState
 
@@ -191,6 +192,18 @@ def test_oracle_shoots_at_the_first_ship_cell_left():
         assert action.tolist() == list(divmod(int(cell), 8))
         state = step(jax.random.key(0), state, action)[1]
         assert env.hidden(state)["known"][0][cell] == 2
+
+
+def test_the_scene_shows_the_last_shot_only():
+    env = envs.make("BattleshipEasy-v0")
+    _, state = env.reset(jax.random.key(0))
+    state = state._replace(last=jnp.int32(9), hit=jnp.ones((), bool))
+    image = jax.jit(env.render)
+    picture = np.asarray(image(state))
+    other = np.asarray(image(state._replace(board=state.board[::-1])))
+    assert (picture[: draw.SCENE] == other[: draw.SCENE]).all()
+    assert (picture[-draw.STRIP :] != other[-draw.STRIP :]).any()
+    assert (picture[: draw.SCENE] == draw.PLUS).all(-1).sum() == 4 * 4  # one tile
 
 
 @pytest.mark.parametrize("cells, ships", [(4, 1), (5, 2)])

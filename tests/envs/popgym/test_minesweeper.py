@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import draw
 from envs.popgym import sweeping
 from envs.popgym.minesweeper import MineSweeperState
 
@@ -128,6 +129,21 @@ def test_floor_and_oracle():
         action = env.oracle(jax.random.key(0), state)
         assert action.tolist() == list(divmod(int(cell), 4))
         state = step(jax.random.key(0), state, action)[1]
+
+
+def test_the_scene_shows_the_last_click_only():
+    env = envs.make("MineSweeperHard-v0")
+    _, state = env.reset(jax.random.key(0))
+    board = state.board.at[jnp.array([9, 10])].set(jnp.array([2, 1], jnp.int8))
+    state = state._replace(board=board, last=jnp.int32(9), count=jnp.int32(3))
+    image = jax.jit(env.render)
+    picture = np.asarray(image(state))
+    moved = board.at[11:].set(board[:10:-1])
+    other = np.asarray(image(state._replace(board=moved)))
+    assert (picture[: draw.SCENE] == other[: draw.SCENE]).all()
+    assert (picture[-draw.STRIP :] != other[-draw.STRIP :]).any()
+    mine = np.asarray(image(state._replace(last=jnp.int32(10))))
+    assert (mine[: draw.SCENE] == draw.PLUS).all(-1).sum() == 4 * 4  # one tile
 
 
 def enumerate_best(size, mines, policy_is_random):
