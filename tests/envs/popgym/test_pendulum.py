@@ -65,7 +65,7 @@ def test_agrees_with_popgym_step_by_step(family, level, x64):
         # of the physics in it.
         their_seen, expected, *their_ends, _ = theirs.step(action.astype(np.float64))
         np.testing.assert_allclose(seen, their_seen, rtol=0, atol=1e-6)
-        assert abs(float(reward) - expected) < 1e-6, t
+        assert abs(float(reward) - expected) < 1e-9, t
         assert [bool(end) for end in ends] == their_ends, t
         np.testing.assert_allclose(
             jnp.stack(state[:2]), theirs.unwrapped.state, rtol=0, atol=1e-6
