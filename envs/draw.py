@@ -7,7 +7,7 @@ remember, at all times: it is there for the viewer and no part of any observatio
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 SCENE, LINE, STRIP = 45, 3, 16  # rows
 HEIGHT = SCENE + LINE + STRIP
@@ -55,6 +55,19 @@ def tiles(
     return colours.repeat(height, axis=0).repeat(width, axis=1)
 
 
+def board(
+    colours: UInt8[Array, "rows columns 3"], height: int
+) -> UInt8[Array, "image_height image_width 3"]:
+    """Square tiles, as large as `height` allows, with gaps where there is room."""
+    side = max(1, height // colours.shape[0])
+    image = tiles(colours, side, side)
+    if side < 3:
+        return image
+    row, column = (jnp.arange(n, dtype=jnp.int32) % side for n in image.shape[:2])
+    gap = (row == side - 1)[:, None] | (column == side - 1)[None, :]
+    return select(gap, BACKGROUND, image)
+
+
 def rectangle(
     image: UInt8[Array, "height width 3"],
     corner: tuple[Int[Array, ""] | int, Int[Array, ""] | int],
@@ -70,6 +83,39 @@ def rectangle(
         index = jnp.arange(image.shape[axis], dtype=jnp.int32)
         inside.append((index >= corner[axis]) & (index < corner[axis] + size[axis]))
     return select(inside[0][:, None] & inside[1][None, :], colour, image)
+
+
+def rod(
+    image: UInt8[Array, "height width 3"],
+    ends: Float[Array, "2 2"],
+    thickness: float,
+    colour: np.ndarray,
+) -> UInt8[Array, "height width 3"]:
+    """Draw a straight rod between two points (row, column), which may be traced."""
+    rows = jnp.arange(image.shape[0], dtype=ends.dtype)[:, None] - ends[0, 0]
+    columns = jnp.arange(image.shape[1], dtype=ends.dtype)[None, :] - ends[0, 1]
+    down, right = ends[1] - ends[0]
+    # The nearest point of the rod, as a fraction of its length.
+    along = (rows * down + columns * right) / jnp.maximum(down**2 + right**2, 1e-6)
+    along = jnp.clip(along, 0.0, 1.0)
+    distance = (rows - along * down) ** 2 + (columns - along * right) ** 2
+    return select(distance <= (thickness / 2) ** 2, colour, image)
+
+
+def bars(values: Float[Array, " n"], width: int) -> UInt8[Array, "16 width 3"]:
+    """Numbers from -1 to 1 for the strip, as bars to the left or right of its middle.
+
+    One below the other, with a gap; what lies outside that range fills its half.
+    """
+    count = values.shape[0]
+    height, middle = STRIP // count, width // 2
+    reach = (jnp.clip(values, -1.0, 1.0) * middle).round().astype(jnp.int32)
+    image = canvas(STRIP, width)
+    for i in range(count):
+        corner = (i * height, middle + jnp.minimum(reach[i], 0))
+        size = (height - 1, jnp.abs(reach[i]))
+        image = rectangle(image, corner, size, sign(reach[i] > 0))
+    return image
 
 
 def frame(

@@ -4,9 +4,14 @@ from typing import Any
 
 from envs.base import Environment
 from envs.popgym.autoencode import Autoencode
+from envs.popgym.battleship import Battleship
+from envs.popgym.cartpole import CartPole
 from envs.popgym.concentration import Concentration
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.higher_lower import HigherLower
+from envs.popgym.minesweeper import MineSweeper
+from envs.popgym.multiarmed_bandit import MultiarmedBandit
+from envs.popgym.pendulum import Pendulum
 from envs.popgym.repeat_first import RepeatFirst
 from envs.popgym.repeat_previous import RepeatPrevious
 
@@ -24,6 +29,9 @@ def _at_every_level(
     }
 
 
+_VELOCITIES = ("velocities", "velocities", "velocities")
+_LONGER, _NOISIER = (200, 400, 600), (0.1, 0.2, 0.3)
+
 TASKS = {
     **_at_every_level("Autoencode", Autoencode, decks=(1, 2, 3)),
     **_at_every_level(
@@ -39,6 +47,18 @@ TASKS = {
         kind=("colours", "suits", "ranks"),
     ),
     **_at_every_level("HigherLower", HigherLower, decks=(1, 2, 3)),
+    **_at_every_level("PositionOnlyCartPole", CartPole, steps=_LONGER),
+    **_at_every_level(
+        "VelocityOnlyCartPole", CartPole, observed=_VELOCITIES, steps=_LONGER
+    ),
+    **_at_every_level("NoisyPositionOnlyCartPole", CartPole, sigma=_NOISIER),
+    **_at_every_level("PositionOnlyPendulum", Pendulum, steps=(200, 150, 100)),
+    **_at_every_level("NoisyPositionOnlyPendulum", Pendulum, sigma=_NOISIER),
+    **_at_every_level(
+        "MultiarmedBandit", MultiarmedBandit, arms=(10, 20, 30), steps=_LONGER
+    ),
+    **_at_every_level("Battleship", Battleship, size=(8, 10, 12)),
+    **_at_every_level("MineSweeper", MineSweeper, size=(4, 6, 8), mines=(2, 6, 10)),
     **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
     **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
 }

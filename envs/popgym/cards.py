@@ -113,7 +113,7 @@ def table(suit: Int[Array, ""], hidden: Int[Array, ""]) -> UInt8[Array, "64 24 3
     return draw.frame(picture(suit), picture(hidden)[::2, ::2])
 
 
-def bars(counts: Int[Array, " n"], most: int) -> UInt8[Array, "16 width 3"]:
+def count_bars(counts: Int[Array, " n"], most: int) -> UInt8[Array, "16 width 3"]:
     """One bar per count, as high as the strip where the count is `most`."""
     height = counts * (draw.STRIP - 1) // most
     row = jnp.arange(draw.STRIP, dtype=jnp.int32)[::-1, None]

@@ -134,7 +134,7 @@ class CountRecall(Environment):
         gap = draw.canvas(32, 12)
         pair = [cards.picture(x, self._kinds) for x in (value, query)]
         scene = jnp.concatenate([pair[0], gap, pair[1]], axis=1)
-        return draw.frame(scene, cards.bars(state.counts, self._most))
+        return draw.frame(scene, cards.count_bars(state.counts, self._most))
 
     @property
     def observation_space(self) -> spaces.MultiDiscrete:

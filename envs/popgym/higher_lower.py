@@ -87,7 +87,7 @@ class HigherLower(Environment):
     def render(self, state: cards.Deal) -> UInt8[Array, "64 78 3"]:
         """The card on show; in the strip how many are left, from aces to kings."""
         shown = cards.picture(cards.value_at(state, state.cursor), cards.RANKS)
-        return draw.frame(shown, cards.bars(self._left(state), 4 * self.decks))
+        return draw.frame(shown, cards.count_bars(self._left(state), 4 * self.decks))
 
     @property
     def observation_space(self) -> spaces.Discrete:

@@ -29,10 +29,24 @@ TWO_PER_FAMILY = [
     "CountRecallEasy-v0",
     "CountRecallHard-v0",
     "HigherLowerEasy-v0",
+    "PositionOnlyCartPoleEasy-v0",
+    "VelocityOnlyCartPoleEasy-v0",
+    "NoisyPositionOnlyCartPoleEasy-v0",
+    "PositionOnlyPendulumEasy-v0",
+    "NoisyPositionOnlyPendulumEasy-v0",
+    "MultiarmedBanditEasy-v0",
+    "BattleshipEasy-v0",
+    "MineSweeperEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
-CLOSED_LIST: tuple[str, ...] = ()
+CLOSED_LIST: tuple[str, ...] = (
+    # Velocities are unbounded (VelocityOnlyCartPole).
+    "observation space minimum value is -infinity",
+    "observation space maximum value is infinity",
+    # Torques reach 2, as in the original (Pendulum).
+    "symmetric and normalized",
+)
 
 
 LEVELS = ("Easy", "Medium", "Hard")

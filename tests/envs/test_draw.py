@@ -106,6 +106,30 @@ def test_rectangles_are_cut_off_at_the_edge():
     assert (image[~painted] == draw.BACKGROUND).all()
 
 
+def test_a_rod_is_drawn_between_its_ends():
+    ends = jnp.array([[1.0, 1.0], [1.0, 4.0]])
+    image = np.asarray(draw.rod(draw.canvas(4, 7), ends, 2.0, draw.AGENT))
+    painted = (image == draw.AGENT).all(-1)
+    expected = np.zeros((4, 7), bool)
+    expected[1, 0:6] = expected[[0, 2], 1:5] = True
+    assert (painted == expected).all()
+
+
+def test_bars_grow_from_the_middle():
+    image = np.asarray(draw.bars(jnp.array([0.5, -9.0]), 8))
+    assert (image[:7, 4:6] == draw.PLUS).all() and (image[8:15, :4] == draw.MINUS).all()
+    painted = (image != draw.BACKGROUND).any(-1)
+    assert painted.sum() == 7 * (2 + 4)
+
+
+def test_boards_have_gaps_where_there_is_room():
+    colours = jnp.full((4, 4, 3), 200, jnp.uint8)
+    for height, side, painted in ((16, 4, 9), (9, 2, 4), (3, 1, 1)):
+        image = np.asarray(draw.board(colours, height))
+        assert image.shape == (4 * side, 4 * side, 3)
+        assert (image == 200).sum() == 3 * 16 * painted
+
+
 def test_frame_centres_and_separates():
     scene, hidden = (jnp.full((4, w, 3), 200, jnp.uint8) for w in (6, 2))
     image = np.asarray(draw.frame(scene, hidden))
