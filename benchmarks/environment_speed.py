@@ -2,9 +2,11 @@
 
 Every line is the whole vectoriser (starting over, final observations, statistics) in
 one compiled scan, and the median of five runs taken in turn with the others. What a
-step produces is summed, so that nothing measured can be optimised away.
+step produces is summed, so that nothing measured can be optimised away. `--popgym`
+gives a table of POPGym's tasks instead, each in turn with one process of its package.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -12,9 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import envs
+from envs import spaces
+from envs.popgym import TASKS
 from envs.popgym.cards import Deal, value_at
 from envs.popgym.repeat_previous import RepeatPrevious
 
@@ -54,7 +57,25 @@ def total(tree: Any) -> jax.Array:
     )
 
 
-def rollout(env: envs.Environment, key: jax.Array) -> jax.Array:
+def four_actions(key: jax.Array) -> jax.Array:
+    """For the tasks with four actions: the two lowest bits of a byte."""
+    bits = jax.random.bits(key, (NUM_ENVS,), jnp.uint8)
+    return (bits & 3).astype(jnp.int32)
+
+
+def actions_of(env: envs.Environment) -> Callable[[jax.Array], Any]:
+    """Random actions of any task."""
+
+    def draw(key: jax.Array) -> Any:
+        keys = jax.random.split(key, NUM_ENVS)
+        return jax.vmap(lambda key: spaces.sample(env.action_space, key))(keys)
+
+    return draw
+
+
+def rollout(
+    env: envs.Environment, key: jax.Array, draw: Callable[[jax.Array], Any]
+) -> jax.Array:
     """`STEPS` steps of `NUM_ENVS` streams under random actions, all summed up."""
     batch = envs.VectorEnv(env, NUM_ENVS)
     reset_key, key = jax.random.split(key)
@@ -63,9 +84,7 @@ def rollout(env: envs.Environment, key: jax.Array) -> jax.Array:
     def body(carry: Any, step_key: jax.Array) -> tuple[Any, None]:
         state, sums = carry
         action_key, step_key = jax.random.split(step_key)
-        # Both tasks have four actions: the two lowest bits of a byte.
-        bits = jax.random.bits(action_key, (NUM_ENVS,), jnp.uint8)
-        state, step = batch.step(step_key, state, (bits & 3).astype(jnp.int32))
+        state, step = batch.step(step_key, state, draw(action_key))
         return (state, sums + total(step)), None
 
     sums = jnp.zeros(NUM_ENVS)
@@ -73,12 +92,16 @@ def rollout(env: envs.Environment, key: jax.Array) -> jax.Array:
     return jax.lax.scan(body, (state, sums), keys)[0][1].sum()
 
 
-def compiled(env: envs.Environment, seeds: int = 1) -> Callable[[], float]:
+def compiled(
+    env: envs.Environment,
+    seeds: int = 1,
+    draw: Callable[[jax.Array], Any] = four_actions,
+) -> Callable[[], float]:
     """A function that runs once and gives millions of steps per second."""
-    function = jax.jit(jax.vmap(lambda key: rollout(env, key)))
+    function = jax.jit(jax.vmap(lambda key: rollout(env, key, draw)))
     keys = jax.random.split(jax.random.key(0), seeds)
     if seeds == 1:
-        function, keys = jax.jit(lambda key: rollout(env, key)), keys[0]
+        function, keys = jax.jit(lambda key: rollout(env, key, draw)), keys[0]
     function(keys).block_until_ready()
 
     def run() -> float:
@@ -89,14 +112,19 @@ def compiled(env: envs.Environment, seeds: int = 1) -> Callable[[], float]:
     return run
 
 
-def popgym_process() -> Callable[[], float] | None:
-    """The same task in one process of the POPGym package, where installed."""
+def popgym_process(id: str) -> Callable[[], float] | None:
+    """The same task in one process of the POPGym package, where it has it."""
     try:
-        from popgym.envs.repeat_previous import RepeatPreviousEasy
+        from popgym import envs as theirs
     except ImportError:
         return None
-    env = RepeatPreviousEasy()
-    actions = np.random.default_rng(0).integers(0, 4, POPGYM_STEPS).tolist()
+    name = id.removesuffix("-v0")
+    found: dict[str, Any] = {t.__name__: t for t in list[Any](theirs.ALL)}
+    if name not in found:
+        return None
+    env = found[name]()
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(POPGYM_STEPS)]
 
     def run() -> float:
         env.reset(seed=0)
@@ -110,15 +138,40 @@ def popgym_process() -> Callable[[], float] | None:
     return run
 
 
+def popgym_table() -> None:
+    """Every task of POPGym beside one process of its package."""
+    print("| task | M steps/s | package, k steps/s | times |")
+    print("|---|---|---|---|")
+    for id in TASKS:
+        env = envs.make(id)
+        ours, theirs = compiled(env, draw=actions_of(env)), popgym_process(id)
+        rounds = [(ours(), theirs() if theirs else None) for _ in range(3)]
+        mine = statistics.median(own for own, _ in rounds)
+        other = [1e3 * found for _, found in rounds if found is not None]
+        beside = ["", ""]
+        if other:
+            median = statistics.median(other)
+            beside = [f"{median:.3g}", f"{1e3 * mine / median:.2g}"]
+        print(f"| {id} | {mine:.3g} | {' | '.join(beside)} |", flush=True)
+        jax.clear_caches()
+
+
 def main() -> None:
     """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--popgym", action="store_true", help="POPGym's tasks")
+    if parser.parse_args().popgym:
+        popgym_table()
+        return
     repeat = envs.make("RepeatPreviousEasy-v0")
     lines = {
         "RepeatPreviousEasy, lock-step": compiled(repeat),
         f"RepeatPreviousEasy, {SEEDS} vmapped seeds": compiled(repeat, SEEDS),
         "RepeatPreviousEasy, scattered ends": compiled(Staggered()),
         "TMaze, length 20": compiled(envs.make("TMaze-v0")),
-        "RepeatPreviousEasy, POPGym package, one process": popgym_process(),
+        "RepeatPreviousEasy, POPGym package, one process": popgym_process(
+            "RepeatPreviousEasy-v0"
+        ),
     }
     runs = {name: run for name, run in lines.items() if run is not None}
     measured = {name: [] for name in runs}
