@@ -176,8 +176,9 @@ class SpatialTransformer(MemoryModel):
         new = self._rows(inputs, places, made.clock)
         tape = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), rows, new)
         outputs = self._answer(tape, made.place, made.readable, inputs)
-        rows = take_rows(tape, made.entry, made.book.time >= 0)
-        return (rows, made.book), outputs
+        # Slots never used since the state was made pass on what they held: zeros.
+        kept = (made.book.time >= 0) | ~starts.any()
+        return (take_rows(tape, made.entry, kept), made.book), outputs
 
     def step(
         self,
@@ -222,23 +223,27 @@ class SpatialTransformer(MemoryModel):
         self, rows: Rows, place: Array, readable: Array, queries: Array
     ) -> Float[Array, "time outputs"]:
         """Choose places, and attend within them."""
-        weights, chosen = self._choose(rows[0], place, readable, queries)
+        of_places = self._choose(rows[0], place, readable, queries)
         query = split_heads(self.query(queries), self.num_heads)
         keys, values = head_parts(rows[1], 2, self.num_heads)
         scores = jnp.einsum("thd,mhd->htm", query, keys) * query.shape[-1] ** -0.5
-        # The softmax within each chosen place, then all of them together.
-        total = jnp.zeros_like(scores)
-        for index in range(chosen.shape[1]):
-            here = readable & (place[None] == chosen[:, index, None])
-            within = masked_softmax(scores, jnp.broadcast_to(here[None], scores.shape))
-            total = total + weights[None, :, index, None] * within
-        found = jnp.einsum("htm,mhd->thd", total, values)
+        # A softmax within each place: the largest score and the sum of each.
+        places = self.places.shape[0]
+        by_row = jnp.moveaxis(jnp.where(readable[None], scores, -jnp.inf), -1, 0)
+        top = jax.ops.segment_max(jax.lax.stop_gradient(by_row), place, places)[place]
+        top = jnp.moveaxis(jnp.where(jnp.isfinite(top), top, 0.0), 0, -1)
+        # Masked before exp too: what is not read may overflow, and its gradient be nan.
+        above = jnp.where(readable[None], scores - top, 0.0)
+        parts = jnp.where(readable[None], jnp.exp(above), 0.0)
+        sums = parts @ jax.nn.one_hot(place, places, dtype=parts.dtype)
+        shares = of_places[None] / jnp.where(sums > 0, sums, 1.0)
+        found = jnp.einsum("htm,mhd->thd", parts * shares[:, :, place], values)
         return self.mix(join_heads(found))
 
     def _choose(
         self, keys: Array, place: Array, readable: Array, queries: Array
-    ) -> tuple[Float[Array, "time chosen"], Int[Array, "time chosen"]]:
-        """Which places are read, and their weights: 0 for those without an item."""
+    ) -> Float[Array, "time places"]:
+        """The weight of each place: 0 for those not read or without an item."""
         places = self.places.shape[0]
         at = jax.nn.one_hot(place, places, dtype=keys.dtype)
         scores = self.summary_query(queries) @ keys.T
@@ -249,11 +254,9 @@ class SpatialTransformer(MemoryModel):
         best = jnp.where(known, means, -jnp.inf).max(-1, keepdims=True)
         away = 1 + jnp.where(known, best - means, 0.0)
         order = jnp.arange(places, dtype=jnp.int32)[None]
-        chosen = nearest(away, known, order, self.top_places, places)
-        weights = masked_softmax(means, chosen)
-        count = min(self.top_places, places)
-        index = jax.lax.top_k(chosen.astype(jnp.int32), count)[1]
-        return jnp.take_along_axis(weights, index, axis=-1), index
+        return masked_softmax(
+            means, nearest(away, known, order, self.top_places, places)
+        )
 
     @property
     def card(self) -> Card:

@@ -69,7 +69,7 @@ OPTIONS = {
         "slot_size": 4,
         "num_heads": 2,
         "top_places": 2,
-        "eviction": "place",
+        "eviction": "lifo",
     },
     "memo": {
         "num_slots": 4,

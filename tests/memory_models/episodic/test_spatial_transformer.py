@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import memory_models
+from memory_models.checking.probe import make_probe
+from memory_models.checking.properties import PROPERTIES
 from tests.memory_models.episodic import loops
 
 SLOTS, HEADS, SIZE, PLACES = 6, 2, 8, 3
@@ -120,6 +122,12 @@ def test_no_other_place_takes_what_a_place_holds(x64):
         return float(jax.jit(jax.grad(last))(0.5))
 
     assert abs(reach("place")) > 1e-6 and reach("fifo") == 0
+
+
+def test_gradients_of_unused_shares_agree(x64):
+    """Some places are never visited: their slots stay empty for the whole run."""
+    probe = make_probe(make("place"), input_size=loops.INPUTS, half=7, seed=0)
+    PROPERTIES["gradients_agree"](probe, np.arange(14) == 4, 5)
 
 
 def test_only_first_in_first_out_has_a_limited_context():
