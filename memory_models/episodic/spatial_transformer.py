@@ -34,7 +34,7 @@ State = tuple[Rows, Book]
 class SpatialTransformer(MemoryModel):
     """SAT's place memory with hierarchical read (Cho et al. 2024), one layer.
 
-        e_t = x_t W_e + b_e + place[p_t] + time[t]                  [slot_size]
+        e_t = x_t W_e + b_e + place[p_t] + time[t] / sqrt(slot_size)
         z = h + read(layer_norm(h)),   h = x_t W_h + b_h            [output_size]
         y_t = layer_norm(z + W_2 relu(W_1 layer_norm(z)))
 
@@ -49,10 +49,15 @@ class SpatialTransformer(MemoryModel):
     another. The other values of `eviction` are the paper's four heuristics, of which
     its allocator picks one; here that is an option, and a visit is a step spent at a
     place. A place has one summary (in the authors' code one for every 32 of its items).
-    An item is written after its step has read. Time embeddings
-    are sinusoids of the step of the episode with whole periods, added on writing where
-    the authors number the stored items anew for each read; places are embedded by a
-    learned table. Attention of queries to each other is left out: there is one.
+    An item is written after its step has read. Time embeddings are sinusoids of the
+    step of the episode with whole periods, added on writing where the authors number
+    the stored items anew for each read; places are embedded by a learned table.
+    Attention of queries to each other is left out: there is one.
+
+    Two defaults are not the paper's, whose places are a few rooms. `top_places` is 32
+    (there 4): a place that is not chosen gets no gradient. Where and when are divided
+    by sqrt(slot_size), or beside them what was seen weighs so little that a policy
+    stops exploring before it has learned to look.
 
     Attributes:
         encode: W_e.
@@ -101,7 +106,7 @@ class SpatialTransformer(MemoryModel):
         num_slots: int = 128,
         slot_size: int = 40,
         num_heads: int = 4,
-        top_places: int = 4,
+        top_places: int = 32,
         eviction: str = "place",
     ):
         """Draw the weights.
@@ -142,7 +147,8 @@ class SpatialTransformer(MemoryModel):
         size = slot_size
         self.encode = Linear(input_size, size, key=keys[0])
         shape = (self.slice[1] - self.slice[0], size)
-        self.places = jax.random.normal(keys[1], shape, self.encode.weight.dtype)
+        normal = jax.random.normal(keys[1], shape, self.encode.weight.dtype)
+        self.places = size**-0.5 * normal
         self.enter = Linear(input_size, output_size, key=keys[2])
         self.summary_query = Linear(output_size, size, key=keys[3])
         self.summary_key = Linear(size, size, key=keys[4])
@@ -203,7 +209,7 @@ class SpatialTransformer(MemoryModel):
         """What is stored of an item: the input, where and when."""
         half, dtype = self.places.shape[1] // 2, self.places.dtype
         when = sinusoids(clock, whole_periods(half, 4, 10_000), dtype)
-        item = self.encode(inputs) + self.places[places] + when
+        item = self.encode(inputs) + self.places[places] + (2 * half) ** -0.5 * when
         return self.summary_key(item), self.key_value(item)
 
     def _answer(

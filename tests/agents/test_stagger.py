@@ -8,7 +8,7 @@ import pytest
 import envs
 from agents.base import Inputs
 from agents.stagger import LONGEST, UNBOUNDED, spread_of
-from tests.agents.test_ratio_one import case_named, make_agent
+from tests.agents.test_ratio_one import CASES, first_streams, make_agent
 from tests.agents.toy import Toy
 
 LENGTH = 11
@@ -89,7 +89,7 @@ def test_ends_are_scattered_and_every_recorded_episode_is_whole(staggered):
 
 
 def test_ragged_episodes_start_over_on_the_way():
-    streams = case_named("every option, separate memories").first
+    streams = first_streams(make_agent(**CASES["every option, separate memories"]))
     state = streams.env_state
     np.testing.assert_array_equal(state.episode_length, state.env_state.time)
     assert len(set(np.asarray(state.episode_length))) > 2

@@ -30,7 +30,7 @@ def item_of(model, x, place, step):
     """An input with the embeddings of where and when."""
     period = np.round(np.geomspace(4, 10_000, SIZE // 2))
     angle = 2 * np.pi * (step % period) / period
-    when = np.concatenate([np.sin(angle), np.cos(angle)])
+    when = np.concatenate([np.sin(angle), np.cos(angle)]) / SIZE**0.5
     return loops.linear(model.encode, x) + loops.double(model.places)[place] + when
 
 
