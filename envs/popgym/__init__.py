@@ -9,6 +9,8 @@ from envs.popgym.cartpole import CartPole
 from envs.popgym.concentration import Concentration
 from envs.popgym.count_recall import CountRecall
 from envs.popgym.higher_lower import HigherLower
+from envs.popgym.labyrinth_escape import LabyrinthEscape
+from envs.popgym.labyrinth_explore import LabyrinthExplore
 from envs.popgym.minesweeper import MineSweeper
 from envs.popgym.multiarmed_bandit import MultiarmedBandit
 from envs.popgym.pendulum import Pendulum
@@ -59,6 +61,8 @@ TASKS = {
     ),
     **_at_every_level("Battleship", Battleship, size=(8, 10, 12)),
     **_at_every_level("MineSweeper", MineSweeper, size=(4, 6, 8), mines=(2, 6, 10)),
+    **_at_every_level("LabyrinthEscape", LabyrinthEscape, size=(10, 14, 18)),
+    **_at_every_level("LabyrinthExplore", LabyrinthExplore, size=(10, 14, 18)),
     **_at_every_level("RepeatFirst", RepeatFirst, decks=(1, 8, 16)),
     **_at_every_level("RepeatPrevious", RepeatPrevious, decks=(1, 2, 3), k=(4, 32, 64)),
 }

@@ -37,6 +37,8 @@ TWO_PER_FAMILY = [
     "MultiarmedBanditEasy-v0",
     "BattleshipEasy-v0",
     "MineSweeperEasy-v0",
+    "LabyrinthEscapeEasy-v0",
+    "LabyrinthExploreEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
