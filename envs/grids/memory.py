@@ -1,12 +1,10 @@
 """MiniGrid-Memory: at the end of a corridor, go to the object seen at its start."""
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
@@ -20,7 +18,7 @@ from envs.base import (
     float_dtype,
     unknown,
 )
-from envs.grids import egocentric
+from envs.grids import egocentric, memory_returns
 from envs.grids.egocentric import BALL, EMPTY, KEY, WALL
 
 _LEFT, _RIGHT, _FORWARD = range(3)
@@ -233,8 +231,12 @@ class MiniGridMemory(Environment):
     @property
     def card(self) -> Card:
         """One bit, fetched and carried down the corridor."""
-        oracle = 1 - 0.9 * _mean_steps(self._ends, fetch=False) / self._steps
-        recall = 1 - 0.9 * _mean_steps(self._ends, fetch=True) / self._steps
+        oracle = (
+            1 - 0.9 * memory_returns.mean_steps(self._ends, fetch=False) / self._steps
+        )
+        recall = (
+            1 - 0.9 * memory_returns.mean_steps(self._ends, fetch=True) / self._steps
+        )
         out_of_sight = self._ends.start > _VIEW - 1
         return Card(
             memory="object",
@@ -242,7 +244,7 @@ class MiniGridMemory(Environment):
             # From the last look back at the cue to the turn at the junction.
             horizon=(max(1, self._ends.start - 4), self._steps - 1),
             truncates=True,
-            floor=computed(random_return(self.size, self._ends)),
+            floor=computed(memory_returns.random_return(self.size, self._ends)),
             memoryless=exact(oracle / 2, "straight to a fixed side")
             if out_of_sight
             else unknown(
@@ -254,53 +256,3 @@ class MiniGridMemory(Environment):
             max_episode_steps=self._steps,
             actions=_ACTIONS,
         )
-
-
-def _mean_steps(ends: range, *, fetch: bool) -> float:
-    """Fewest steps to the side of the match, over all corridors and starts.
-
-    There are `end + 1 - x` squares to the junction, a turn and one more step. The cue
-    is in sight from its own column, with a turn to the left up to three squares beyond,
-    and looking back up to six; and from the junction, where one turns anyway.
-    """
-    total = 0.0
-    for end in ends:
-        steps = []
-        for x in range(1, end + 1):
-            back = 2 * min(x - 1, 1) if x <= 4 else 4 + 2 * max(0, x - 7)
-            if end <= 6:
-                back = min(back, 2)
-            steps.append(end + 3 - x + back * fetch)
-        total += sum(steps) / len(steps)
-    return total / len(ends)
-
-
-@functools.cache
-def random_return(size: int, ends: range) -> float:
-    """Expected return of uniformly random actions, by following them in time."""
-    return float(np.mean([_random_return(size, end) for end in ends]))
-
-
-def _random_return(size: int, end: int) -> float:
-    squares = [(x, y) for x in (1, 2, 3) for y in (-1, 0, 1) if (x, y) != (1, -1)]
-    squares += [(x, 0) for x in range(4, end + 2)]
-    goals = [(end + 1, -1), (end + 1, 1)]
-    number = {square: i for i, square in enumerate(squares + goals)}
-    ahead = np.array(
-        [
-            [number.get((x + dx, y + dy), i) for (x, y), i in number.items()]
-            for dx, dy in egocentric.STEPS.T
-        ]
-    )
-    chance = np.zeros(ahead.shape)  # direction, square
-    chance[0, [number[x, 0] for x in range(1, end + 1)]] = 1 / end
-    total, steps = 0.0, 5 * size**2
-    for time in range(1, steps + 1):
-        after = chance * 4 / 7 + (np.roll(chance, 1, 0) + np.roll(chance, -1, 0)) / 7
-        for direction in range(4):
-            np.add.at(after[direction], ahead[direction], chance[direction] / 7)
-        ended = after[:, -2:].sum()
-        after[:, -2:] = 0
-        chance = after
-        total += ended / 2 * (1 - 0.9 * time / steps)
-    return total
