@@ -96,7 +96,7 @@ def config_name(id: str) -> str:
     name = id.rsplit("-v", 1)[0]
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return name.lower().replace("t_maze", "tmaze")
+    return name.lower().replace("t_maze", "tmaze").replace("mini_grid", "minigrid")
 
 
 def parameters(target: type[Environment]) -> dict[str, dataclasses.Field]:

@@ -39,6 +39,7 @@ TWO_PER_FAMILY = [
     "MineSweeperEasy-v0",
     "LabyrinthEscapeEasy-v0",
     "LabyrinthExploreEasy-v0",
+    "MiniGridMemoryS7-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -81,7 +82,14 @@ LEFT_OUT = sorted(set(envs.names()) - set(representatives()))
 def test_representatives():
     numbered = [id for id in representatives() if re.search(r"\d-v", id)]
     assert numbered == [
-        *("MemoryLength1-v0", "MemoryLength100-v0", "MemorySize1-v0", "MemorySize40-v0")
+        *(
+            "MemoryLength1-v0",
+            "MemoryLength100-v0",
+            "MemorySize1-v0",
+            "MemorySize40-v0",
+            "MiniGridMemoryS7-v0",
+            "MiniGridMemoryS17-v0",
+        )
     ]
     assert all(re.search(r"\d-v|Medium-v", id) for id in LEFT_OUT)
 
