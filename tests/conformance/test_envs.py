@@ -53,6 +53,8 @@ CLOSED_LIST: tuple[str, ...] = (
 
 
 LEVELS = ("Easy", "Medium", "Hard")
+# Two mazes of 1,023 steps each; of each kind the other end is checked.
+COSTLY = ("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0")
 SETTING = re.compile(rf"(\d+|{'|'.join(LEVELS)})-v")
 
 
@@ -73,7 +75,7 @@ def representatives():
     for _, members in itertools.groupby(ids, family):
         first, *rest = members
         chosen += [first, *rest[-1:]]
-    return chosen
+    return [id for id in chosen if id not in COSTLY]
 
 
 LEFT_OUT = sorted(set(envs.names()) - set(representatives()))
@@ -91,7 +93,8 @@ def test_representatives():
             "MiniGridMemoryS17-v0",
         )
     ]
-    assert all(re.search(r"\d-v|Medium-v", id) for id in LEFT_OUT)
+    between = [id for id in LEFT_OUT if id not in COSTLY]
+    assert all(re.search(r"\d-v|Medium-v", id) for id in between)
 
 
 @pytest.mark.parametrize("id", representatives())
