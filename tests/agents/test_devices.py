@@ -222,6 +222,7 @@ def test_two_processes_are_one(one, tmp_path, monkeypatch):
         assert_same_run(jax.tree.unflatten(structure, leaves), one)
 
 
+@pytest.mark.slow  # by default test_two_processes_are_one stands for both
 def test_two_processes_from_the_command_line(tmp_path, monkeypatch):
     """As documented: one plan, one verdict, one directory."""
     monkeypatch.setenv("XLA_FLAGS", same_optimisation())

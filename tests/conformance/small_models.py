@@ -54,7 +54,7 @@ OPTIONS = {
         "head_size": 4,
     },
     # hybrids
-    "hybrid": {"blocks": ("lru", "attention"), "window": 5},
+    "hybrid": {"blocks": ("lru", "frame_stack")},
     # episodic
     "memory_network": {"num_slots": 4, "slot_size": 3, "hops": 2},
     "episodic_knn": {"num_slots": 4, "slot_size": 3, "neighbours": 3},

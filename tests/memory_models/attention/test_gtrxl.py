@@ -62,7 +62,7 @@ def reference(model, inputs, starts):
     return np.array(outputs)
 
 
-@pytest.mark.parametrize("input_size", [3, SIZE])
+@pytest.mark.parametrize("input_size", [3, pytest.param(SIZE, marks=pytest.mark.slow)])
 def test_outputs_are_those_of_a_loop_over_distances(x64, input_size):
     matches(perturbed(make(input_size)), reference, 70, input_size)
 
