@@ -40,5 +40,5 @@ def by_age(
 
         return jax.tree.map(zero_others, tape)
 
-    ages = [cut(before - age, time, counted) for age in range(before + 1)]
-    return ages, cut(time, before, counted[-1])
+    ages = [cut(before - age, time, counted) for age in range(1, before + 1)]
+    return [inputs, *ages], cut(time, before, counted[-1])
