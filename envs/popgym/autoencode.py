@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 from envs import draw
 from envs.base import Card, Environment, Transition, exact, float_dtype
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 
 PLAY, WATCH = 0, 1
 
@@ -127,7 +128,7 @@ class Autoencode(Environment):
         total = self._last + 1
         return Card(
             memory="sequential",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(0, 2 * self._last),
             truncates=False,
             floor=exact(-0.5, "right one time in four"),

@@ -20,7 +20,7 @@ from envs.base import (
     unknown,
 )
 from envs.popgym import fleet
-from envs.popgym.cards import PAPER
+from envs.popgym.common import PAPER
 
 _SHIP, _SHOT = 1, 2  # flags of a cell
 

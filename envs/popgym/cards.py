@@ -18,7 +18,6 @@ from envs import draw
 DECK, COLOURS, SUITS, RANKS = 52, 2, 4, 13
 KINDS = {"colours": COLOURS, "suits": SUITS, "ranks": RANKS}
 """What can be told apart, and how many kinds there are of it."""
-PAPER = 'Morad et al. 2023, "POPGym"'
 
 
 class Deal(NamedTuple):

@@ -1,7 +1,6 @@
 """CartPole with positions, velocities or noisy positions on show."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import jax
@@ -21,7 +20,14 @@ from envs.base import (
     unknown,
 )
 from envs.popgym import balancing
-from envs.popgym.cards import PAPER
+from envs.popgym.common import (
+    PAPER,
+    check_sigma,
+    check_steps,
+    unknown_through_noise,
+    unknown_without_memory,
+    with_noise,
+)
 
 _GAINS = (0.1, 0.3, 1.0, 0.4)
 _STARTS, _BALANCED_STEPS = 2**18, 1000  # that the policies below were played for
@@ -77,16 +83,8 @@ class CartPole(Environment):
             raise ValueError(
                 f"CartPole shows 'positions' or 'velocities', not {self.observed!r}."
             )
-        if not 0 <= self.sigma < math.inf:
-            raise ValueError(
-                "CartPole needs a sigma of at least 0, the standard deviation of the "
-                f"noise, and finite; not {self.sigma}."
-            )
-        if not 2 <= self.steps < 2**31:
-            raise ValueError(
-                "CartPole needs steps of at least 2, or nothing could be remembered, "
-                f"and below 2**31, where clocks wrap; not {self.steps}."
-            )
+        check_sigma("CartPole", self.sigma)
+        check_steps("CartPole", self.steps)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Float[Array, "2"], CartPoleState]:
         """Draw positions and velocities near zero."""
@@ -110,11 +108,8 @@ class CartPole(Environment):
 
     def _observe(self, key: PRNGKeyArray, state: CartPoleState) -> Float[Array, "2"]:
         shown = jnp.stack(self._pair(state, self.observed)).astype(jnp.float32)
-        if self.sigma == 0:
-            return shown
-        noise = self.sigma * jax.random.normal(key, (2,), jnp.float32)
         high = jnp.asarray(self.observation_space.high)
-        return jnp.clip(shown + noise, -high, high)
+        return with_noise(key, shown, self.sigma, high)
 
     def _pair(self, state: CartPoleState, name: str) -> tuple[Array, Array]:
         if name == "positions":
@@ -182,17 +177,14 @@ class CartPole(Environment):
             horizon=(1, 1 if exactly_positions else self.steps - 1),
             truncates=True,
             floor=balancing.random_return(self.steps),
-            memoryless=unknown(
-                "the best stationary policy of a continuous, nonlinear system seen "
-                "in part has no closed form, and no search could prove it the best"
-            ),
+            memoryless=unknown_without_memory(),
             recall=self._balanced(
                 "as the oracle, from differences of the positions seen"
                 if exactly_positions
                 else "as the oracle, from sums of the velocities seen"
             )
             if self.sigma == 0
-            else unknown("the optimal control of a nonlinear system seen with noise"),
+            else unknown_through_noise(),
             oracle=self._balanced("the side to which 4 weighted numbers point"),
             max_episode_steps=self.steps,
             outside_memory=True,  # cart and pole themselves

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Int, Int8, PRNGKeyArray, UInt8
 from envs import draw
 from envs.base import Card, Environment, Transition, exact, float_dtype, unknown
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 from envs.popgym.concentration_returns import floor, recall
 
 KINDS = ("colours", "ranks")
@@ -175,7 +176,7 @@ class Concentration(Environment):
         bound = "" if self.kind == "ranks" else _BOUND
         return Card(
             memory="capacity",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(0, limit - 3),
             truncates=True,
             floor=floor(self.decks, self.kind),

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, Int8, PRNGKeyArray, UInt8
 from envs import draw
 from envs.base import Card, Environment, Transition, exact, float_dtype
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 
 
 class CountRecallState(NamedTuple):
@@ -164,7 +165,7 @@ class CountRecall(Environment):
         right = alike + other * (steps + 1) / (self._most + 1)
         return Card(
             memory="capacity",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(0, steps - 1),
             truncates=False,
             floor=exact(2 / (self._most + 1) - 1, "each count is named as often"),

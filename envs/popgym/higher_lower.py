@@ -20,6 +20,7 @@ from envs.base import (
     unknown,
 )
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 
 HIGHER, LOWER = 0, 1
 _MOST_COMPUTED = 6
@@ -112,7 +113,7 @@ class HigherLower(Environment):
         memoryless = np.abs(cards.RANKS - 1 - 2 * ranks).sum() / cards.RANKS**2
         return Card(
             memory="capacity",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(0, steps - 1),
             truncates=False,
             floor=exact(0.0, "right as often as wrong"),

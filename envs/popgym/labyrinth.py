@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,14 +12,23 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray, UInt8
 
 from envs import draw
-from envs.base import Environment, Transition, float_dtype
+from envs.base import (
+    Card,
+    Environment,
+    Transition,
+    float_dtype,
+    simulated,
+    unknown,
+)
 from envs.popgym import hunt_and_kill
+from envs.popgym.common import PAPER, check_steps
 from envs.popgym.hunt_and_kill import FREE, OBSTACLE
 
 START, GOAL, HIDDEN = 2, 3, 4  # squares; the last one in maps only
 LEFT, RIGHT, UP, DOWN, NO_ACTION = range(5)
 MOVES = np.array([[0, 0, -1, 1], [-1, 1, 0, 0]], np.int32)  # rows, columns
 _VISITED = 8  # flag of a square
+MAZES, PLAYED_STEPS = 2**14, 1024  # that the cards' returns were simulated with
 
 Grid = Int8[Array, "squares squares"]
 Square = tuple[Int[Array, ""], Int[Array, ""]]
@@ -71,12 +81,8 @@ class Labyrinth(Environment):
                 f"{type(self).__name__} needs an even size from 6 to {most}: each cell "
                 f"takes two squares, one of them for its wall; not {self.size}."
             )
-        if not 3 <= self.steps < 2**31:
-            raise ValueError(
-                f"{type(self).__name__} needs steps of at least 3, as episodes are one "
-                "shorter and nothing could be remembered, and below 2**31, where "
-                f"clocks wrap; not {self.steps}."
-            )
+        # Episodes are one step shorter.
+        check_steps(type(self).__name__, self.steps, least=3)
 
     @property
     def _side(self) -> int:
@@ -213,15 +219,46 @@ class Labyrinth(Environment):
         """Left, right, up, down."""
         return spaces.Discrete(4)
 
-    @property
-    def _common(self) -> dict[str, Any]:
-        """What both cards say."""
-        return {
-            "memory": "spatial",
-            "horizon": (1, self.steps - 2),
-            "truncates": True,
-            "max_episode_steps": self.steps - 1,
-            "needs_previous_action": True,
-            "outside_memory": True,  # position and previous action
-            "actions": ("left", "right", "up", "down"),
-        }
+    def _card(
+        self,
+        played: dict[int, tuple[float, float, float, float]],
+        oracle: Callable[[float], float],
+        longest: int,
+        notes: tuple[str, str],
+    ) -> Card:
+        """The card of either task.
+
+        Args:
+            played: by size, what `MAZES` mazes gave: the floor with `PLAYED_STEPS`
+                steps, a number of squares on average, and the half width after each.
+            oracle: from that number of squares, the oracle's return.
+            longest: steps that the oracle takes at most.
+            notes: how the oracle goes, and why `recall` is unknown.
+        """
+        missing = f"simulated for sizes {', '.join(map(str, played))}"
+        floor = unknown(f"{missing} and {PLAYED_STEPS} steps only")
+        best = unknown(f"{missing}, with no time limit in the way, only")
+        if self.size in played:
+            chance, error, squares, spread = played[self.size]
+            if self.steps == PLAYED_STEPS:
+                floor = simulated(chance, MAZES, error)
+            if longest < self.steps:
+                half_width = spread / self.steps
+                best = simulated(oracle(squares), MAZES, half_width, notes[0])
+        return Card(
+            memory="spatial",
+            paper=PAPER,
+            horizon=(1, self.steps - 2),
+            truncates=True,
+            floor=floor,
+            memoryless=unknown(
+                "the best map from window and last action to action, among more than "
+                "can be searched; a hand on the wall is one of them"
+            ),
+            recall=unknown(notes[1]),
+            oracle=best,
+            max_episode_steps=self.steps - 1,
+            needs_previous_action=True,
+            outside_memory=True,  # position and previous action
+            actions=("left", "right", "up", "down"),
+        )

@@ -5,14 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray
 
-from envs.base import Card, simulated, unknown
+from envs.base import Card
 from envs.popgym import hunt_and_kill
-from envs.popgym.cards import PAPER
 from envs.popgym.labyrinth import GOAL, Grid, Labyrinth, LabyrinthState, Square
 
-_MAZES, _PLAYED_STEPS = 2**14, 1024  # that the floors were simulated with
 # By size: the floor, then squares to the exit, each with a half width.
-_SIMULATED = {
+_PLAYED = {
     10: (-0.4136, 0.0115, 21.594, 0.108),
     14: (-0.8352, 0.0070, 36.006, 0.188),
     18: (-0.9568, 0.0036, 51.913, 0.276),
@@ -83,31 +81,11 @@ class LabyrinthEscape(Labyrinth):
     @property
     def card(self) -> Card:
         """A map of the maze, drawn while walking."""
-        missing = f"simulated for sizes {', '.join(map(str, _SIMULATED))}"
-        floor = unknown(f"{missing} and {_PLAYED_STEPS} steps only")
-        oracle = unknown(f"{missing}, with no time limit in the way, only")
-        if self.size in _SIMULATED:
-            chance, error, squares, spread = _SIMULATED[self.size]
-            if self.steps == _PLAYED_STEPS:
-                floor = simulated(chance, _MAZES, error)
-            if self._free + 1 < self.steps:
-                oracle = simulated(
-                    1 - squares / self.steps,
-                    _MAZES,
-                    spread / self.steps,
-                    "the only way to the goal",
-                )
-        return Card(
-            paper=PAPER,
-            floor=floor,
-            memoryless=unknown(
-                "the best map from window and last action to action, among more than "
-                "can be searched; a hand on the wall is one of them"
-            ),
-            recall=unknown(
-                "the best search for an unseen goal in an unseen maze: its dynamic "
-                "program over mazes is out of reach"
-            ),
-            oracle=oracle,
-            **self._common,
+        notes = (
+            "the only way to the goal",
+            "the best search for an unseen goal in an unseen maze: its dynamic program "
+            "over mazes is out of reach",
+        )
+        return self._card(
+            _PLAYED, lambda squares: 1 - squares / self.steps, self._free + 1, notes
         )

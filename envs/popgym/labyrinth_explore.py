@@ -5,9 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray
 
-from envs.base import Card, simulated, unknown
+from envs.base import Card
 from envs.popgym import hunt_and_kill
-from envs.popgym.cards import PAPER
 from envs.popgym.labyrinth import (
     FREE,
     MOVES,
@@ -18,9 +17,8 @@ from envs.popgym.labyrinth import (
     square_of,
 )
 
-_MAZES, _PLAYED_STEPS = 2**14, 1024  # that the floors were simulated with
 # By size: the floor, then squares to the deepest cell, each with a half width.
-_SIMULATED = {
+_PLAYED = {
     10: (-0.3543, 0.0029, 30.977, 0.100),
     14: (-0.6133, 0.0020, 53.195, 0.178),
     18: (-0.7432, 0.0014, 78.030, 0.262),
@@ -83,31 +81,14 @@ class LabyrinthExplore(Labyrinth):
     @property
     def card(self) -> Card:
         """A map of what has been visited."""
-        missing = f"simulated for sizes {', '.join(map(str, _SIMULATED))}"
-        floor = unknown(f"{missing} and {_PLAYED_STEPS} steps only")
-        oracle = unknown(f"{missing}, with no time limit in the way, only")
-        if self.size in _SIMULATED:
-            chance, error, depth, spread = _SIMULATED[self.size]
-            if self.steps == _PLAYED_STEPS:
-                floor = simulated(chance, _MAZES, error)
-            if 2 * self._free < self.steps:
-                oracle = simulated(
-                    1 - (self._free - depth) / self.steps,
-                    _MAZES,
-                    spread / self.steps,
-                    "all but the way to the deepest cell is walked twice",
-                )
-        return Card(
-            paper=PAPER,
-            floor=floor,
-            memoryless=unknown(
-                "the best map from window and last action to action, among more than "
-                "can be searched; a hand on the wall is one of them"
-            ),
-            recall=unknown(
-                "the best order to explore an unseen maze in: its dynamic program over "
-                "mazes is out of reach"
-            ),
-            oracle=oracle,
-            **self._common,
+        notes = (
+            "all but the way to the deepest cell is walked twice",
+            "the best order to explore an unseen maze in: its dynamic program over "
+            "mazes is out of reach",
+        )
+        return self._card(
+            _PLAYED,
+            lambda depth: 1 - (self._free - depth) / self.steps,
+            2 * self._free,
+            notes,
         )

@@ -21,7 +21,7 @@ from envs.base import (
     unknown,
 )
 from envs.popgym import sweeping
-from envs.popgym.cards import PAPER
+from envs.popgym.common import PAPER
 
 _CLEAR, _MINE, _VIEWED = 0, 1, 2  # states of a cell
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float32, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, Environment, Transition, exact, float_dtype, unknown
-from envs.popgym.cards import PAPER
+from envs.popgym.common import PAPER, check_steps
 
 _MOST_ARMS = 10_000
 
@@ -63,11 +63,7 @@ class MultiarmedBandit(Environment):
                 f"MultiarmedBandit needs arms of at least 2, to have a choice, and at "
                 f"most {_MOST_ARMS:,}, not {self.arms}."
             )
-        if not 2 <= self.steps < 2**31:
-            raise ValueError(
-                "MultiarmedBandit needs steps of at least 2, or nothing found out "
-                f"could be used, and below 2**31, where clocks wrap; not {self.steps}."
-            )
+        check_steps("MultiarmedBandit", self.steps)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Int[Array, ""], BanditState]:
         """Draw the odds."""

@@ -23,7 +23,14 @@ from envs.base import (
     unknown,
 )
 from envs.popgym import swing_up
-from envs.popgym.cards import PAPER
+from envs.popgym.common import (
+    PAPER,
+    check_sigma,
+    check_steps,
+    unknown_through_noise,
+    unknown_without_memory,
+    with_noise,
+)
 
 _MIDDLE = 8.1368022  # half of the highest cost, as the package rounds it
 _ORACLE_COST, _RECALL_COST, _STANDS_BY = 136.96, 137.32, 100
@@ -68,16 +75,8 @@ class Pendulum(Environment):
     steps: int = 200
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sigma < math.inf:
-            raise ValueError(
-                "Pendulum needs a sigma of at least 0, the standard deviation of the "
-                f"noise, and finite; not {self.sigma}."
-            )
-        if not 2 <= self.steps < 2**31:
-            raise ValueError(
-                "Pendulum needs steps of at least 2, or nothing could be remembered, "
-                f"and below 2**31, where clocks wrap; not {self.steps}."
-            )
+        check_sigma("Pendulum", self.sigma)
+        check_steps("Pendulum", self.steps)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Float[Array, "2"], PendulumState]:
         """Draw angle and speed."""
@@ -105,11 +104,7 @@ class Pendulum(Environment):
 
     def _observe(self, key: PRNGKeyArray, state: PendulumState) -> Float[Array, "2"]:
         shown = jnp.stack([jnp.cos(state.angle), jnp.sin(state.angle)])
-        shown = shown.astype(jnp.float32)
-        if self.sigma == 0:
-            return shown
-        noise = self.sigma * jax.random.normal(key, (2,), jnp.float32)
-        return jnp.clip(shown + noise, -1.0, 1.0)
+        return with_noise(key, shown.astype(jnp.float32), self.sigma, 1.0)
 
     def oracle(self, key: PRNGKeyArray, state: PendulumState) -> Float[Array, "1"]:
         """The torque after which the planned cost is lowest."""
@@ -165,13 +160,8 @@ class Pendulum(Environment):
             horizon=(1, 1 if exactly else self.steps - 1),
             truncates=True,
             floor=random_return(self.steps),
-            memoryless=unknown(
-                "the best stationary policy of a continuous, nonlinear system seen "
-                "in part has no closed form, and no search could prove it the best"
-            ),
-            recall=recall
-            if exactly
-            else unknown("the optimal control of a nonlinear system seen with noise"),
+            memoryless=unknown_without_memory(),
+            recall=recall if exactly else unknown_through_noise(),
             oracle=self._planned(_ORACLE_COST, ""),
             max_episode_steps=self.steps,
             outside_memory=True,  # the pendulum itself

@@ -8,6 +8,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from envs.base import Card, Environment, Transition, exact, float_dtype
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ class RepeatFirst(Environment):
         memoryless = (1 + (steps - 1) * cards.blind_guess(self.decks)) / steps
         return Card(
             memory="object",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(0, steps - 1),
             truncates=False,
             floor=exact(-0.5, "right one time in four"),

@@ -8,6 +8,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from envs.base import Card, Environment, Transition, exact, float_dtype
 from envs.popgym import cards
+from envs.popgym.common import PAPER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ class RepeatPrevious(Environment):
         current = self.k == 1
         return Card(
             memory="none" if current else "sequential",
-            paper=cards.PAPER,
+            paper=PAPER,
             horizon=(self.k - 1, self.k - 1),
             truncates=False,
             floor=exact(-0.5, "right one time in four"),
