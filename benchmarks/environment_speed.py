@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import envs
 from envs import spaces
@@ -64,11 +65,16 @@ def four_actions(key: jax.Array) -> jax.Array:
 
 
 def actions_of(env: envs.Environment) -> Callable[[jax.Array], Any]:
-    """Random actions of any task."""
+    """Random actions of any task; those of discrete spaces from one draw of bits."""
+    space = env.action_space
+    sizes = getattr(space, "nvec", getattr(space, "n", None))
 
     def draw(key: jax.Array) -> Any:
-        keys = jax.random.split(key, NUM_ENVS)
-        return jax.vmap(lambda key: spaces.sample(env.action_space, key))(keys)
+        if sizes is None:
+            keys = jax.random.split(key, NUM_ENVS)
+            return jax.vmap(lambda key: spaces.sample(space, key))(keys)
+        bits = jax.random.bits(key, (NUM_ENVS, *space.shape), jnp.uint32)
+        return (bits % np.asarray(sizes, np.uint32)).astype(jnp.int32)
 
     return draw
 
@@ -151,7 +157,7 @@ def popgym_table() -> None:
         beside = ["", ""]
         if other:
             median = statistics.median(other)
-            beside = [f"{median:.3g}", f"{1e3 * mine / median:.2g}"]
+            beside = [f"{median:.3g}", f"{1e3 * mine / median:.3g}"]
         print(f"| {id} | {mine:.3g} | {' | '.join(beside)} |", flush=True)
         jax.clear_caches()
 

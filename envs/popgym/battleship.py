@@ -102,15 +102,12 @@ class Battleship(Environment):
         lengths = jnp.asarray(self.ships, jnp.int32)
         keys = jax.random.split(key, len(self.ships))
         taken, _ = jax.lax.scan(
-            lambda taken, ship: (
-                taken | fleet.place(*ship, taken, max(self.ships)),
-                None,
-            ),
-            jnp.zeros((self.size, self.size), bool),
+            lambda taken, ship: (fleet.place(*ship, taken, max(self.ships)), None),
+            jnp.zeros(self._cells, bool),
             (keys, lengths),
         )
         zero = jnp.zeros((), jnp.int32)
-        board = taken.ravel().astype(jnp.int8)
+        board = taken.astype(jnp.int8)
         state = BattleshipState(board, zero, zero, zero - 1, jnp.zeros((), bool))
         return zero, state
 

@@ -1,42 +1,49 @@
 """What Battleship consists of: ships placed at random, and what random shots earn."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+_TRIES = 8  # places drawn at once: nearly always one of them is free
+
 
 def place(
     key: PRNGKeyArray,
     length: Int[Array, ""],
-    taken: Bool[Array, "size size"],
+    taken: Bool[Array, " cells"],
     most: int,
-) -> Bool[Array, "size size"]:
-    """The cells of a ship, uniformly among the places that are free of `taken`.
+) -> Bool[Array, " cells"]:
+    """`taken` with one ship more, uniformly among the places that are free.
 
     The package draws an end, an axis and a direction until the ship fits: every place
-    has two ends, so each is as likely as the next. Here every place draws a number and
-    the highest of those that are free is taken. `most` is the largest `length`.
+    has two ends, so each is as likely as the next. Here a place is drawn at a time
+    until one is free. `most` is the largest `length`.
     """
-    size = taken.shape[0]
-    # The board and its transpose, with a margin that is taken: [direction, line, cell].
-    boards = jnp.pad(
-        jnp.stack([taken, taken.T]),
-        ((0, 0), (0, 0), (0, most - 1)),
-        constant_values=True,
+    size = math.isqrt(taken.shape[0])
+    firsts = size - length + 1  # where a ship can begin in a line
+    along = jnp.minimum(jnp.arange(most, dtype=jnp.int32), length - 1)
+
+    def attempt(carry: tuple) -> tuple:
+        key, *_ = carry
+        key, draw_key = jax.random.split(key)
+        number = jax.random.randint(draw_key, (_TRIES,), 0, 2 * size * firsts)
+        line, first = number // firsts, number % firsts
+        line, across = line % size, line < size
+        start = jnp.where(across, line * size + first, first * size + line)
+        stride = jnp.where(across, 1, size)
+        cells = start[:, None] + stride[:, None] * along[None, :]
+        free = ~taken[cells].any(1)
+        return key, cells[free.argmax()], free.any()
+
+    nowhere = jnp.zeros(most, jnp.int32)
+    _, cells, _ = jax.lax.while_loop(
+        lambda carry: ~carry[2], attempt, (key, nowhere, jnp.zeros((), bool))
     )
-    blocked = boards[:, :, :size]
-    for i in range(1, most):
-        blocked |= boards[:, :, i : i + size] & (i < length)
-    drawn = jax.random.bits(key, blocked.shape, jnp.uint32) | jnp.uint32(1)
-    chosen = jnp.where(blocked, jnp.uint32(0), drawn).argmax().astype(jnp.int32)
-    line, first = chosen // size % size, chosen % size
-    index = jnp.arange(size, dtype=jnp.int32)
-    along = (index >= first) & (index < first + length)
-    ship = (index == line)[:, None] & along[None, :]
-    return jnp.where(chosen >= size**2, ship.T, ship)
+    return taken.at[cells].set(True)
 
 
 @functools.cache
