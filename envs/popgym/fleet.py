@@ -30,7 +30,8 @@ def place(
     def attempt(carry: tuple) -> tuple:
         key, *_ = carry
         key, draw_key = jax.random.split(key)
-        number = jax.random.randint(draw_key, (_TRIES,), 0, 2 * size * firsts)
+        places = 2 * size * firsts
+        number = jax.random.randint(draw_key, (_TRIES,), 0, places, jnp.int32)
         line, first = number // firsts, number % firsts
         line, across = line % size, line < size
         start = jnp.where(across, line * size + first, first * size + line)
