@@ -68,12 +68,13 @@ def actions_of(env: envs.Environment) -> Callable[[jax.Array], Any]:
     """Random actions of any task; those of discrete spaces from one draw of bits."""
     space = env.action_space
     sizes = getattr(space, "nvec", getattr(space, "n", None))
+    shape = tuple(space.shape or ())
 
     def draw(key: jax.Array) -> Any:
         if sizes is None:
             keys = jax.random.split(key, NUM_ENVS)
             return jax.vmap(lambda key: spaces.sample(space, key))(keys)
-        bits = jax.random.bits(key, (NUM_ENVS, *space.shape), jnp.uint32)
+        bits = jax.random.bits(key, (NUM_ENVS, *shape), jnp.uint32)
         return (bits % np.asarray(sizes, np.uint32)).astype(jnp.int32)
 
     return draw

@@ -18,6 +18,8 @@ from envs.base import (
     unknown,
 )
 from envs.checking.checker import CheckError, check_env
+from envs.gymnax_api import Gymnax
+from envs.partial import make_partial
 from envs.registry import config_name, make, names, register
 from envs.vector import Step, VectorEnv, VectorState
 
@@ -25,6 +27,7 @@ __all__ = [
     "Card",
     "CheckError",
     "Environment",
+    "Gymnax",
     "Return",
     "Step",
     "VectorEnv",
@@ -34,6 +37,7 @@ __all__ = [
     "config_name",
     "exact",
     "make",
+    "make_partial",
     "names",
     "register",
     "simulated",

@@ -25,6 +25,11 @@ Transition = tuple[
     Observation, State, Float[Array, ""], Bool[Array, ""], Bool[Array, ""], Info
 ]
 
+MemoryKind = Literal[
+    "object", "spatial", "sequential", "capacity", "filtering", "meta", "none"
+]
+"""What must be remembered, if anything."""
+
 RESERVED_INFO_KEYS = ("success", "phase", "decision")
 """Keys of `info` with one meaning in every task: the episode succeeded; index into
 `card.phases`; the action just taken is one that uses the memory."""
@@ -92,15 +97,7 @@ class Card:
         actions: names of the actions of a Discrete space, for people.
     """
 
-    memory: Literal[
-        "object",
-        "spatial",
-        "sequential",
-        "capacity",
-        "filtering",
-        "meta",
-        "none",
-    ]
+    memory: MemoryKind
     paper: str
     horizon: tuple[int, int]
     truncates: bool

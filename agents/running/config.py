@@ -55,7 +55,7 @@ def build(config: Mapping[str, Any]) -> Plan:
         settings[group] = convert_all(settings[group], annotations, group)
     settings["distributed"] = processes.check(settings)
     _check_limits(settings)
-    env = build_env(settings["env"])
+    env = build_partial(build_env(settings["env"]), settings["partial"])
     memory, raw_keys = build_memory(settings["memory"])
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
@@ -127,6 +127,12 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "step_limit": int,
     },
     "checkpoint": {"interval": int | None, "keep": int},
+    "partial": {
+        "drop": tuple[str, ...],
+        "noise": float,
+        "flicker": float,
+        "delay": int,
+    },
 }
 
 
@@ -150,6 +156,16 @@ def build_env(config: Mapping[str, Any]) -> envs.Environment:
     }
     arguments = {**defaults, **convert_all(given, annotations, prefix)}
     return _construct(target, arguments, prefix)
+
+
+def build_partial(
+    env: envs.Environment, settings: Mapping[str, Any]
+) -> envs.Environment:
+    """The task with as much hidden as the `partial` group says."""
+    try:
+        return envs.make_partial(env, **settings)
+    except ValueError as error:
+        raise ConfigError(f"partial: {error}") from error
 
 
 def build_memory(

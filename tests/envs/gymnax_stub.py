@@ -1,0 +1,75 @@
+"""Tasks with gymnax's interface: a counter that ends by itself or by a time limit."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Box:
+    low, high, shape, dtype = 0.0, 1.0, (1,), jnp.float32
+
+
+class Discrete:
+    n, shape, dtype = 2, (), jnp.int_
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    max_steps_in_episode: int = 5
+
+    def replace(self, **changes):
+        return dataclasses.replace(self, **changes)
+
+
+class State(NamedTuple):
+    goal: jax.Array
+    count: int  # a Python number at the start, as in some of gymnax's tasks
+    time: int
+
+
+class FiveValues:
+    """Reach the goal by saying 1 often enough; the limit is part of `done`."""
+
+    default_params = Parameters()
+
+    def observation_space(self, params):
+        return Box()
+
+    def action_space(self, params):
+        return Discrete()
+
+    def reset_env(self, key, params):
+        state = State(jax.random.randint(key, (), 1, 5, jnp.int32), 0, 0)
+        return self.observe(state), state
+
+    def observe(self, state):
+        return jnp.asarray(state.count, jnp.float32).reshape(1) / 8
+
+    def advance(self, state, action):
+        state = State(state.goal, state.count + action, state.time + 1)
+        return state, state.count >= state.goal
+
+    def step_env(self, key, state, action, params):
+        state, reached = self.advance(state, action)
+        done = reached | (state.time >= params.max_steps_in_episode)
+        return self.observe(state), state, reached * 1.0, done, {"discount": 1.0}
+
+    def step(self, *_):
+        raise AssertionError("this one starts over by itself")
+
+
+class SixValues(FiveValues):
+    """The same with two flags instead of one."""
+
+    def step_env(self, key, state, action, params):
+        state, reached = self.advance(state, action)
+        late = jnp.asarray(state.time >= params.max_steps_in_episode)
+        return self.observe(state), state, reached * 1.0, reached, late, {}
+
+
+class WithoutLimit(FiveValues):
+    """Its parameters know no limit, so every end is a termination."""
+
+    default_params = None

@@ -1,0 +1,83 @@
+"""Gymnax's tasks through the adapter: no starting over, and two kinds of end."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import envs
+from agents.running.config import build
+from agents.running.overrides import check
+from tests.envs import gymnax_stub
+
+MODULE = "tests.envs.gymnax_stub"
+
+
+def play(env, goal, actions):
+    """Rewards and both flags of one episode, by hand."""
+    _, (state, time) = env.reset(jax.random.key(0))
+    state = (state._replace(goal=np.int32(goal)), time)
+    step = jax.jit(env.step)
+    trace = []
+    for action in actions:
+        _, state, reward, terminated, truncated, info = step(
+            jax.random.key(1), state, np.int32(action)
+        )
+        trace.append((float(reward), bool(terminated), bool(truncated)))
+        assert info == {}
+    return trace
+
+
+@pytest.mark.parametrize("name", ["FiveValues", "SixValues"])
+def test_a_goal_terminates_and_a_limit_truncates(name):
+    env = envs.Gymnax(f"{MODULE}:{name}")
+    assert play(env, 2, [1, 0, 1]) == [
+        *((0.0, False, False), (0.0, False, False), (1.0, True, False)),
+    ]
+    assert play(env, 3, [0] * 5)[-2:] == [(0.0, False, False), (0.0, False, True)]
+    # Both at once are told as both.
+    assert play(env, 5, [1] * 5)[-1] == (1.0, True, True)
+    shorter = envs.Gymnax(f"{MODULE}:{name}", max_steps=2)
+    assert play(shorter, 3, [1, 1])[-1] == (0.0, False, True)
+    assert (env.card.max_episode_steps, shorter.card.max_episode_steps) == (5, 2)
+
+
+def test_without_a_limit_every_end_is_a_termination():
+    env = envs.Gymnax(f"{MODULE}:WithoutLimit")
+    assert env.card.max_episode_steps is None
+    with pytest.raises(ValueError, match="has no max_steps_in_episode"):
+        envs.Gymnax(f"{MODULE}:WithoutLimit", max_steps=3)
+
+
+@pytest.mark.parametrize("name", ["FiveValues", "SixValues"])
+def test_contract(name):
+    envs.check_env(envs.Gymnax(f"{MODULE}:{name}"))
+
+
+def test_final_observations_are_not_lost():
+    batch = envs.VectorEnv(envs.Gymnax(f"{MODULE}:FiveValues"), 3)
+    _, state = batch.reset(jax.random.key(0))
+    for _ in range(5):
+        state, step = batch.step(jax.random.key(1), state, np.zeros(3, np.int32))
+    assert step.truncated.all() and not step.terminated.any()
+    _, state = batch.reset(jax.random.key(0))
+    inner = state.env_state[0]._replace(goal=np.ones(3, np.int32))
+    state = state._replace(env_state=(inner, state.env_state[1]))
+    _, step = batch.step(jax.random.key(1), state, np.ones(3, np.int32))
+    assert step.terminated.all() and (step.final_observation == 1 / 8).all()
+    assert (step.observation == 0).all()
+
+
+def test_from_the_command_line():
+    words = ["env=gymnax", f"env.args.name={MODULE}:SixValues", "env.args.max_steps=4"]
+    plan = build(check(words)[0])
+    assert plan.env == envs.Gymnax(f"{MODULE}:SixValues", 4)
+    assert plan.env_name == "gymnax"
+
+
+def test_without_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnax", None)
+    with pytest.raises(ValueError, match="pip install gymnax"):
+        envs.Gymnax("Acrobot-v1").observation_space  # noqa: B018
+    assert gymnax_stub.Box.shape == (1,)
