@@ -125,14 +125,12 @@ class Gymnax(Environment):
     @property
     def observation_space(self) -> gymnasium.Space:
         """The task's, as a Gymnasium space."""
-        task, params = self._task
-        return _space(task.observation_space(params))
+        return _spaces(self.name)[0]
 
     @property
     def action_space(self) -> gymnasium.Space:
         """The task's, as a Gymnasium space."""
-        task, params = self._task
-        return _space(task.action_space(params))
+        return _spaces(self.name)[1]
 
     @property
     def card(self) -> Card:
@@ -176,6 +174,15 @@ def _load(name: str) -> tuple[Any, Any]:
     return gymnax.make(name)
 
 
+@functools.cache
+def _spaces(name: str) -> tuple[gymnasium.Space, gymnasium.Space]:
+    """Of observations and of actions; their bounds are numbers even while tracing."""
+    task, params = _load(name)
+    with jax.ensure_compile_time_eval(), _lenient():
+        found = task.observation_space(params), task.action_space(params)
+        return _space(found[0]), _space(found[1])
+
+
 def _strong(x: Any) -> jax.Array:
     """An array of a fixed dtype, from whatever a state holds."""
     x = jnp.asarray(x)
@@ -193,6 +200,8 @@ def _space(space: Any) -> gymnasium.Space:
     if hasattr(space, "n"):
         return spaces.Discrete(int(space.n))
     dtype = np.dtype(space.dtype)
+    if dtype.itemsize == 8:  # what 32 bits make of it
+        dtype = np.dtype(dtype.str[:-1] + "4")
     low, high = (
         np.broadcast_to(np.asarray(bound, dtype), space.shape)
         for bound in (space.low, space.high)

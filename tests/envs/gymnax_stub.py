@@ -5,10 +5,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Box:
-    low, high, shape, dtype = 0.0, 1.0, (1,), jnp.float32
+    """Its bounds are arrays of JAX and its dtype has 64 bits, as some of gymnax's."""
+
+    def __init__(self):
+        self.low, self.high = jnp.zeros(1), jnp.ones(1)
+        self.shape, self.dtype = (1,), np.float64
 
 
 class Discrete:
