@@ -40,6 +40,8 @@ TWO_PER_FAMILY = [
     "LabyrinthEscapeEasy-v0",
     "LabyrinthExploreEasy-v0",
     "MiniGridMemoryS7-v0",
+    "SwitchingBernoulli-v0",
+    "SwitchingBandit-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
