@@ -42,6 +42,7 @@ TWO_PER_FAMILY = [
     "MiniGridMemoryS7-v0",
     "SwitchingBernoulli-v0",
     "SwitchingBandit-v0",
+    "MemoryCardsEasy-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
