@@ -43,6 +43,7 @@ TWO_PER_FAMILY = [
     "SwitchingBernoulli-v0",
     "SwitchingBandit-v0",
     "MemoryCardsEasy-v0",
+    "MemoryPlanningGame-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]

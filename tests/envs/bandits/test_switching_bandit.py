@@ -243,8 +243,8 @@ def test_finer_beliefs_change_little(monkeypatch):
 
 def test_picture():
     env = SwitchingBandit(arms=3)
-    _, state = env.reset(jax.random.key(0))
-    assert jax.eval_shape(env.render, state).shape[0] == 64
+    image = jax.eval_shape(lambda key: env.render(env.reset(key)[1]), jax.random.key(0))
+    assert image.shape[0] == 64
 
 
 @pytest.mark.parametrize(
