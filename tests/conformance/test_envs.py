@@ -44,6 +44,7 @@ TWO_PER_FAMILY = [
     "SwitchingBandit-v0",
     "MemoryCardsEasy-v0",
     "MemoryPlanningGame-v0",
+    "Numpad-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
