@@ -40,6 +40,11 @@ TWO_PER_FAMILY = [
     "LabyrinthEscapeEasy-v0",
     "LabyrinthExploreEasy-v0",
     "MiniGridMemoryS7-v0",
+    "SwitchingBernoulli-v0",
+    "SwitchingBandit-v0",
+    "MemoryCardsEasy-v0",
+    "MemoryPlanningGame-v0",
+    "Numpad-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
