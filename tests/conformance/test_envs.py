@@ -21,6 +21,8 @@ TWO_PER_FAMILY = [
     "TMazePlaces-v0",
     "MemoryLength3-v0",
     "MemorySize10-v0",
+    "NBack-v0",
+    "SequenceOrder-v0",
     "RepeatFirstEasy-v0",
     "RepeatPreviousEasy-v0",
     "AutoencodeEasy-v0",
