@@ -17,6 +17,7 @@ MOST_SYMBOLS = 10_000
 """Most symbols: all of them are shuffled at the start."""
 NOTHING = 0
 """Observed while there is nothing to see and nothing to say."""
+_TILES = 32
 
 
 class SequenceOrderState(NamedTuple):
@@ -150,14 +151,18 @@ class SequenceOrder(Environment):
         return {"due": self._due(state), "order": (state.order, state.time)}
 
     def render(self, state: SequenceOrderState) -> UInt8[Array, "64 width 3"]:
-        """The item on show, or the signal to name one; in the strip the whole list."""
+        """The item on show, or the signal to name one; in the strip the list.
+
+        Of a long list the first 32.
+        """
         hues = jnp.asarray(draw.hues(self.symbols))
         shown = self._observe(state)
         colour = hues.at[shown - 1].get(mode="clip")
         colour = draw.select(shown == self.symbols + 1, draw.FLOOR, colour)
         colour = draw.select(shown == NOTHING, draw.BACKGROUND, colour)
         scene = draw.tiles(colour[None, None], 32, 32)
-        return draw.frame(scene, draw.board(hues[state.order][None], draw.STRIP))
+        listed = hues[state.order[:_TILES]][None]
+        return draw.frame(scene, draw.board(listed, draw.STRIP))
 
     @property
     def observation_space(self) -> spaces.Discrete:
