@@ -3,6 +3,7 @@
 from typing import Any
 
 from envs.base import Environment
+from envs.mazes.bakker_tmaze import BakkerTMaze
 from envs.mazes.tmaze import TMaze
 from envs.mazes.tmaze_noisy import TMazeNoisy
 from envs.mazes.tmaze_places import TMazePlaces
@@ -12,4 +13,5 @@ TASKS: dict[str, tuple[type[Environment], dict[str, Any]]] = {
     "TMazeActive-v0": (TMaze, {"active": True}),
     "TMazeNoisy-v0": (TMazeNoisy, {}),
     "TMazePlaces-v0": (TMazePlaces, {}),
+    "BakkerTMaze-v0": (BakkerTMaze, {}),
 }

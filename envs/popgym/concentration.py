@@ -203,6 +203,4 @@ def _palette(kinds: int) -> np.ndarray:
     """A colour per kind: black and red, or a round of thirteen hues."""
     if kinds == cards.COLOURS:
         return np.array([(20, 20, 30), (200, 30, 40)], np.uint8)
-    angle = 2 * np.pi * (np.arange(kinds)[:, None] / kinds + np.arange(3) / 3)
-    light = np.where(np.arange(kinds) % 2, 0.6, 1.0)[:, None]
-    return (light * (127 + 128 * np.cos(angle))).astype(np.uint8)
+    return draw.hues(kinds)

@@ -19,8 +19,13 @@ TWO_PER_FAMILY = [
     "TMazeActive-v0",
     "TMazeNoisy-v0",
     "TMazePlaces-v0",
+    "BakkerTMaze-v0",
     "MemoryLength3-v0",
     "MemorySize10-v0",
+    "NBack-v0",
+    "SequenceOrder-v0",
+    "UmbrellaLength5-v0",
+    "DiscountingChain-v0",
     "RepeatFirstEasy-v0",
     "RepeatPreviousEasy-v0",
     "AutoencodeEasy-v0",
@@ -96,6 +101,10 @@ def test_representatives():
             "MemorySize40-v0",
             "MiniGridMemoryS7-v0",
             "MiniGridMemoryS17-v0",
+            "UmbrellaDistract1-v0",
+            "UmbrellaDistract100-v0",
+            "UmbrellaLength1-v0",
+            "UmbrellaLength100-v0",
         )
     ]
     between = [id for id in LEFT_OUT if id not in COSTLY]
