@@ -40,6 +40,8 @@ TWO_PER_FAMILY = [
     "LabyrinthEscapeEasy-v0",
     "LabyrinthExploreEasy-v0",
     "MiniGridMemoryS7-v0",
+    "ActiveVisualMatch-v0",
+    "KeyToDoor-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -49,6 +51,8 @@ CLOSED_LIST: tuple[str, ...] = (
     "observation space maximum value is infinity",
     # Torques reach 2, as in the original (Pendulum).
     "symmetric and normalized",
+    # Windows of 5 by 5 squares, for our encoder (the three-phase tasks).
+    "The minimal resolution for an image is 36x36",
 )
 
 
