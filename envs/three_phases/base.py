@@ -116,9 +116,14 @@ class ThreePhases(Environment):
     def _rooms(self) -> tuple[rooms.Room, rooms.Room, rooms.Room]:
         """The rooms of the three phases."""
 
+    @property
     @abc.abstractmethod
-    def _begin(self, key: PRNGKeyArray) -> Any:
-        """What the task keeps, at the start of an episode."""
+    def _options(self) -> tuple[int, ...]:
+        """Among how many options each of the task's own draws chooses."""
+
+    @abc.abstractmethod
+    def _begin(self, *drawn: Int[Array, ""]) -> Any:
+        """What the task keeps at the start, from one number below each option."""
 
     @abc.abstractmethod
     def _arrive(
@@ -167,17 +172,20 @@ class ThreePhases(Environment):
 
     def reset(self, key: PRNGKeyArray) -> tuple[Window, ThreePhasesState]:
         """Draw the apples, the start and what the task hides."""
-        tree_key, rich_key, start_key, task_key = jax.random.split(key, 4)
+        tree_key, choice_key = jax.random.split(key)
         starts = rooms.places(self._rooms[EXPLORE], "s")
-        start = jax.random.randint(start_key, (), 0, len(starts), jnp.int32)
+        options = np.array([len(starts), 2, *self._options], np.int32)
+        start, rich, *drawn = jax.random.randint(
+            choice_key, options.shape, 0, jnp.asarray(options), jnp.int32
+        )
         row, column = jnp.asarray(starts)[start]
         state = ThreePhasesState(
             time=jnp.zeros((), jnp.int32),
             row=row,
             column=column,
             apples=orchard.plant(tree_key, self.apples),
-            rich=jax.random.bernoulli(rich_key),
-            task=self._begin(task_key),
+            rich=rich > 0,
+            task=self._begin(*drawn),
         )
         state = state._replace(task=self._seen(state))
         return self._observe(state), state

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int
 
 from envs.base import Card
 from envs.three_phases import base, returns, rooms
@@ -13,6 +12,7 @@ from envs.three_phases.base import ThreePhases, ThreePhasesState
 from envs.three_phases.board import Thing
 
 _LYING, _HELD, _USED = range(3)
+_KEY_PLACES = rooms.places(rooms.KEY_ROOM, "k")
 _DOOR_ROW, _DOOR_COLUMN = rooms.places(rooms.DOOR_ROOM, "d")[0].tolist()
 _SIGN_ROW, _SIGN_COLUMN = 0, 5
 
@@ -73,10 +73,12 @@ class KeyToDoor(ThreePhases):
     def _rooms(self) -> tuple[rooms.Room, rooms.Room, rooms.Room]:
         return rooms.KEY_ROOM, rooms.ORCHARD, rooms.DOOR_ROOM
 
-    def _begin(self, key: PRNGKeyArray) -> Key:
-        places = rooms.places(rooms.KEY_ROOM, "k")
-        place = jax.random.randint(key, (), 0, len(places), jnp.int32)
-        row, column = jnp.asarray(places)[place]
+    @property
+    def _options(self) -> tuple[int, ...]:
+        return (len(_KEY_PLACES),)
+
+    def _begin(self, place: Int[Array, ""]) -> Key:
+        row, column = jnp.asarray(_KEY_PLACES)[place]
         zero = jnp.zeros((), jnp.int32)
         return Key(row, column, zero + _LYING, zero)
 

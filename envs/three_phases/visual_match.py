@@ -1,12 +1,12 @@
 """Visual match: at the end, go to the colour that was shown at the start."""
 
 import dataclasses
+import itertools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int
 
 from envs.base import Card
 from envs.three_phases import base, returns, rooms
@@ -14,6 +14,8 @@ from envs.three_phases.base import ThreePhases, ThreePhasesState
 from envs.three_phases.board import Thing, in_view
 
 _PADS = np.concatenate([rooms.places(rooms.PADS, mark) for mark in "123"])
+
+_ORDERS = np.array(list(itertools.permutations(range(rooms.COLOURS))), np.int32)
 
 
 class Match(NamedTuple):
@@ -91,22 +93,17 @@ class VisualMatch(ThreePhases):
         first = rooms.LOOK_AROUND if self.active else rooms.CLOSET
         return first, rooms.ORCHARD, rooms.PADS
 
-    def _begin(self, key: PRNGKeyArray) -> Match:
-        target_key, cue_key, pads_key = jax.random.split(key, 3)
+    @property
+    def _options(self) -> tuple[int, ...]:
         walls = rooms.places(self._rooms[base.EXPLORE], "c")
-        cue = jax.random.randint(cue_key, (), 0, len(walls), jnp.int32)
-        row, column = jnp.asarray(walls)[cue]
-        pads = jnp.arange(rooms.COLOURS, dtype=jnp.int32)
-        if self.shuffle_pads:
-            pads = jax.random.permutation(pads_key, pads)
-        return Match(
-            target=jax.random.randint(target_key, (), 0, rooms.COLOURS, jnp.int32),
-            cue_row=row,
-            cue_column=column,
-            cue_time=jnp.full((), -1, jnp.int32),
-            pads=pads,
-            chosen=jnp.full((), -1, jnp.int32),
-        )
+        return rooms.COLOURS, len(walls), len(_ORDERS) if self.shuffle_pads else 1
+
+    def _begin(
+        self, target: Int[Array, ""], cue: Int[Array, ""], order: Int[Array, ""]
+    ) -> Match:
+        row, column = jnp.asarray(rooms.places(self._rooms[base.EXPLORE], "c"))[cue]
+        never = jnp.full((), -1, jnp.int32)
+        return Match(target, row, column, never, jnp.asarray(_ORDERS)[order], never)
 
     def _seen(self, state: ThreePhasesState) -> Match:
         task = state.task

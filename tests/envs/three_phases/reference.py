@@ -132,7 +132,7 @@ class Reference:
     def success(self):
         return self.opened or (self.cue is not None and self.chosen == self.cue[1])
 
-    def shows(self, square):
+    def shows(self, square, walls):
         """What is seen at a square."""
         if square == self.place:
             if self.key and self.phase == 2 and square == DOOR:
@@ -154,13 +154,14 @@ class Reference:
                 return "door"
             if self.cue and self.chosen is None and square in PADS:
                 return COLOURS[self.cue[2][PADS.index(square)]]
-        return "wall" if square in self.walls() else "floor"
+        return "wall" if square in walls else "floor"
 
     def window(self):
         row, column = self.place
+        walls = self.walls()
         return np.array(
             [
-                [RGB[self.shows((r, c))] for c in range(column - 2, column + 3)]
+                [RGB[self.shows((r, c), walls)] for c in range(column - 2, column + 3)]
                 for r in range(row - 2, row + 3)
             ],
             np.uint8,
