@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Environment, Transition, float_dtype
-from envs.three_phases import orchard, rooms
+from envs.three_phases import orchard, returns, rooms
 from envs.three_phases.board import SIZE, Board, Thing, Window, in_view, look, paint
 from envs.three_phases.rooms import COLUMNS, ROWS
 
@@ -107,9 +107,9 @@ class ThreePhases(Environment):
         return self.explore + self.distractor + self.reward
 
     @property
-    def _apple_pay(self) -> float:
-        """What an apple pays on average."""
-        return (self.apple_low + self.apple_high) / 2
+    def _apples(self) -> returns.Apples:
+        pay = (self.apple_low + self.apple_high) / 2
+        return returns.Apples(self.distractor, self.apples, self.respawn, pay)
 
     @property
     @abc.abstractmethod
@@ -212,7 +212,9 @@ class ThreePhases(Environment):
         after = self._enter(after._replace(task=task))
         after = after._replace(task=self._seen(after))
         terminated = after.time >= self._steps
-        apple_reward = jnp.where(eaten, self._draw_pay(key, state.rich), 0.0)
+        span, each = (self.apple_low, self.apple_high), self.apple_draw == "apple"
+        apple_pay = orchard.pay(key, state.rich, *span, each=each)
+        apple_reward = jnp.where(eaten, apple_pay, 0.0)
         reward = apple_reward + jnp.where(pays, self.final_reward, 0.0)
         info = {
             "success": terminated & success,
@@ -238,12 +240,6 @@ class ThreePhases(Environment):
         blocked = self._blocked(state, phase, row, column)
         row = jnp.where(blocked, state.row, row)
         return row, jnp.where(blocked, state.column, column)
-
-    def _draw_pay(self, key: PRNGKeyArray, rich: Bool[Array, ""]) -> Float[Array, ""]:
-        low, high = self.apple_low, self.apple_high
-        if self.apple_draw == "apple" and low < high:
-            return jax.random.uniform(key, (), float_dtype(), low, high)
-        return jnp.where(rich, high, low).astype(float_dtype())
 
     def _enter(self, state: ThreePhasesState) -> ThreePhasesState:
         """Go to the start of the next phase once one is over."""

@@ -56,8 +56,7 @@ class KeyToDoor(ThreePhases):
 
     - In the doorway the agent's own pixel shows the door.
     - A key picked up in the last step of the first phase counts, without a sign.
-    - On apples see `VisualMatch`. With apple_low = apple_high = 0, or with apples=0 or
-      22, the card is exact.
+    - On apples, and what the card knows with them, see `VisualMatch`.
     """
 
     reward: int = 10
@@ -143,29 +142,23 @@ class KeyToDoor(ThreePhases):
     @property
     def card(self) -> Card:
         """No memory: the way to the key and to the door can be read off the windows."""
-        apples = returns.most_apples(self.distractor, self.apples, self.respawn)
-        opened = returns.best(
-            self._apple_pay,
-            apples,
-            self.distractor,
-            self.final_reward,
-            "the key, then the door",
+        prize = self.final_reward
+        opened = returns.best(self._apples, prize, "the key, then the door")
+        floor = returns.floor(
+            self._apples,
+            (self.explore, self.reward),
+            lambda: (
+                prize
+                * returns.random_reach(rooms.KEY_ROOM, "k", self.explore)
+                * returns.random_reach(rooms.DOOR_ROOM, "d", self.reward)
+            ),
         )
         return Card(
             memory="none",
             paper=base.PAPER,
             horizon=(0, 0),
             truncates=False,
-            floor=returns.floor(
-                (self.explore, self.distractor, self.reward),
-                self._apple_pay,
-                (self.apples, self.respawn),
-                lambda: (
-                    self.final_reward
-                    * returns.random_reach(rooms.KEY_ROOM, "k", self.explore)
-                    * returns.random_reach(rooms.DOOR_ROOM, "d", self.reward)
-                ),
-            ),
+            floor=floor,
             memoryless=opened,
             recall=opened,
             oracle=opened,

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from envs.base import float_dtype
 from envs.three_phases import board, rooms
 from envs.three_phases.rooms import COLUMNS, ROWS
 
@@ -39,6 +40,15 @@ def eat(
     eaten = (here & (apples <= step)).any()
     back = step + 2 + respawn if respawn else NEVER
     return jnp.where(here & eaten, back, apples), eaten
+
+
+def pay(
+    key: PRNGKeyArray, rich: Bool[Array, ""], low: float, high: float, *, each: bool
+) -> Float[Array, ""]:
+    """What an apple pays: `high` if `rich`, else `low`; a number between for `each`."""
+    if each and low < high:
+        return jax.random.uniform(key, (), float_dtype(), low, high)
+    return jnp.where(rich, high, low).astype(float_dtype())
 
 
 def forage(

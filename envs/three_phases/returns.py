@@ -6,6 +6,7 @@ apples and the last phase pay.
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,62 +19,66 @@ _ALL_TREES = 22
 _LAP = 22  # steps of a walk around rows 1 to 4, with an apple at every second one
 
 
-def most_apples(steps: int, apples: int, respawn: int) -> int | None:
-    """The most apples that anyone can eat, None where that is not known.
+class Apples(NamedTuple):
+    """The second phase: its steps, how many apples, when they are back, what they pay.
+
+    `pay` is what one pays on average.
+    """
+
+    steps: int
+    count: int
+    respawn: int
+    pay: float
+
+
+def most_apples(apples: Apples) -> int | None:
+    """The most that anyone can eat, None where that is not known.
 
     Trees are an even number of steps apart, and so is the nearest one from the start,
     so nobody eats more than one apple in two steps. With apples on all trees a walk
     around rows 1 to 4 does; they are back when it comes by again, 22 steps later. The
     walls in view tell where on that walk one is: it needs no memory.
     """
-    if apples == 0 or steps < 2:
+    if apples.count == 0 or apples.steps < 2:
         return 0
-    back_in_time = 1 <= respawn <= _LAP - 2 or steps <= _LAP
-    return steps // 2 if apples == _ALL_TREES and back_in_time else None
+    in_time = 1 <= apples.respawn <= _LAP - 2 or apples.steps <= _LAP
+    return apples.steps // 2 if apples.count == _ALL_TREES and in_time else None
 
 
-def best(
-    apple_pay: float, apples: int | None, steps: int, last_phase: float, note: str
-) -> Return:
+def best(apples: Apples, last_phase: float, note: str) -> Return:
     """What the best of some kind of policies returns.
 
     Args:
-        apple_pay: what an apple pays on average.
-        apples: how many it eats, None where that is not known.
-        steps: of the distractor phase.
+        apples: the second phase.
         last_phase: what the last phase pays it.
         note: how it gets that.
     """
-    if apple_pay == 0:
+    if apples.pay == 0:
         return exact(last_phase, note)
-    if apples is not None:
-        return exact(apple_pay * apples + last_phase, f"{apples} apples; {note}")
+    most = most_apples(apples)
+    if most is not None:
+        return exact(apples.pay * most + last_phase, f"{most} apples; {note}")
     return unknown(
-        f"{note}: {last_phase:g}, plus {apple_pay:g} for each of at most {steps // 2} "
-        "apples; the best round through apples that are few, scattered and back after "
-        "a while is a travelling salesman's problem"
+        f"{note}: {last_phase:g}, plus {apples.pay:g} for each of at most "
+        f"{apples.steps // 2} apples; the best round through apples that are few, "
+        "scattered and back after a while is a travelling salesman's problem"
     )
 
 
 def floor(
-    env_steps: tuple[int, int, int],
-    apple_pay: float,
-    apples: tuple[int, int],
-    last_phase: Callable[[], float],
+    apples: Apples, other_steps: tuple[int, int], last_phase: Callable[[], float]
 ) -> Return:
     """What uniformly random actions return, unless computing it takes too long.
 
     Args:
-        env_steps: of the three phases.
-        apple_pay: what an apple pays on average.
-        apples: their number, and the steps after which they are back.
+        apples: the second phase.
+        other_steps: of the first and the last phase.
         last_phase: what random actions get in the last phase.
     """
-    if max(env_steps) > LONGEST_COMPUTED:
+    if max(apples.steps, *other_steps) > LONGEST_COMPUTED:
         return unknown("to follow random actions takes time quadratic in the steps")
-    count, respawn = apples
-    eaten = count / _ALL_TREES * random_apples(env_steps[1], respawn)
-    total = float(apple_pay * eaten + last_phase())
+    eaten = apples.count / _ALL_TREES * random_apples(apples.steps, apples.respawn)
+    total = float(apples.pay * eaten + last_phase())
     return computed(total, "random actions, followed in time")
 
 

@@ -66,10 +66,11 @@ class VisualMatch(ThreePhases):
       episode. Here they are red, green and blue, or, with `shuffle_pads`, drawn for
       each episode, as they are for whoever learns from many of its environments.
 
-    Apples pay much more than memory does, and how many the best player collects is not
-    known, nor what the card says with them. `success` tells whether the right pad was
-    chosen, `info["apple_reward"]` what apples paid. With apple_low = apple_high = 0, or
-    with apples=0 or 22, the card is exact.
+    Apples pay much more than memory does, and nobody knows how many the best player
+    eats: 30 at most by default, where the oracle, which goes to the nearest, eats 22.5.
+    So the card knows no more than the floor, unless apples=0 or 22 or apple_low =
+    apple_high = 0, when it is exact. `success` tells whether the right pad was chosen,
+    which is one third without memory, and `info["apple_reward"]` what an apple paid.
 
     Attributes:
         active: whether the colour must be looked for.
@@ -164,33 +165,27 @@ class VisualMatch(ThreePhases):
         third of the time. In the first room the colour can be in view on the way out,
         or last at the very start.
         """
-        steps = self.explore, self.distractor, self.reward
-        apples = returns.most_apples(self.distractor, self.apples, self.respawn)
-
-        def best(last_phase: float, note: str):
-            return returns.best(
-                self._apple_pay, apples, self.distractor, last_phase, note
-            )
-
-        found = best(self.final_reward, "the right pad")
-        guessed = best(self.final_reward / rooms.COLOURS, "any one pad")
+        apples, prize = self._apples, self.final_reward
+        found = returns.best(apples, prize, "the right pad")
+        guessed = returns.best(apples, prize / rooms.COLOURS, "any one pad")
         gap, longest = self.distractor + 1, self.distractor + self.reward
-        longest += (self.explore - 1) * self.active
+        if self.active:
+            longest += self.explore - 1
+        floor = returns.floor(
+            apples,
+            (self.explore, self.reward),
+            lambda: (
+                prize
+                / rooms.COLOURS
+                * returns.random_reach(rooms.PADS, "123", self.reward)
+            ),
+        )
         return Card(
             memory="object" if self.partial_obs else "none",
             paper=base.PAPER,
             horizon=(gap, longest) if self.partial_obs else (0, 0),
             truncates=False,
-            floor=returns.floor(
-                steps,
-                self._apple_pay,
-                (self.apples, self.respawn),
-                lambda: (
-                    self.final_reward
-                    / rooms.COLOURS
-                    * returns.random_reach(rooms.PADS, "123", self.reward)
-                ),
-            ),
+            floor=floor,
             memoryless=guessed if self.partial_obs else found,
             recall=found,
             oracle=found,

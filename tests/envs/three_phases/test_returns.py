@@ -10,7 +10,10 @@ import pytest
 from envs.three_phases import KeyToDoor, VisualMatch, orchard, returns, rooms
 from tests.envs.three_phases.reference import (
     COLOURS,
+    DOOR,
+    DOOR_ROOM,
     LOWER_ROOM,
+    PAD_ROOM,
     PADS,
     STEPS,
     TREES,
@@ -171,30 +174,38 @@ def test_nobody_eats_more_than_every_second_step():
     assert all(gap % 2 == 0 for gap in gaps) and len(TREES) == 22
 
 
-@pytest.mark.parametrize("respawn", range(1, 21))
-def test_the_oracle_eats_in_every_second_step(respawn):
-    """`orchard.forage` restated; the environment's own is played elsewhere."""
-    place, due, eaten = (5, 5), dict.fromkeys(TREES, 0), 0
-    for step in range(300):
-        _, (row, column) = min(
-            (
-                max(
-                    abs(tree[0] - place[0]) + abs(tree[1] - place[1]),
-                    due[tree] - step + 1,
-                ),
-                tree,
-            )
-            for tree in TREES
-            if tree != place
-        )
+def forage(trees, steps, respawn):
+    """`orchard.forage` restated: apples eaten by every step."""
+    place, due, eaten = (5, 5), dict.fromkeys(trees, 0), [0]
+    for step in range(steps):
+        options = []
+        for tree in trees:
+            far = abs(tree[0] - place[0]) + abs(tree[1] - place[1])
+            if far:
+                options.append((max(far, due[tree] - step + 1), tree))
+        row, column = min(options)[1]
         if column != place[1]:
             place = place[0], place[1] + (1 if column > place[1] else -1)
         else:
             place = place[0] + (1 if row > place[0] else -1), place[1]
-        if due.get(place, step + 1) <= step:
-            eaten += 1
+        ate = due.get(place, step + 1) <= step
+        if ate:
             due[place] = step + 2 + respawn
-        assert eaten == (step + 1) // 2
+        eaten.append(eaten[-1] + ate)
+    return eaten
+
+
+@pytest.mark.parametrize("respawn", range(1, 21))
+def test_the_oracle_eats_in_every_second_step(respawn):
+    assert forage(TREES, 300, respawn) == [step // 2 for step in range(301)]
+
+
+def test_the_oracle_among_ten_trees():
+    """The number in the docstring, with a standard error of 0.1."""
+    random = np.random.default_rng(0)
+    trees = [random.permutation(TREES)[:10] for _ in range(400)]
+    eaten = [forage([tuple(map(int, t)) for t in ten], 60, 20)[-1] for ten in trees]
+    assert abs(np.mean(eaten) - 22.5) < 0.4
 
 
 @pytest.mark.parametrize("respawn", [0, 1, 20])
@@ -217,28 +228,27 @@ def test_random_apples(respawn):
     assert returns.random_apples(7, respawn) == pytest.approx(expected)
 
 
+def reach(walls, starts, targets, steps):
+    """Chance to come to any of the targets, by following all places in time."""
+    places = {start: 1 / len(starts) for start in starts}
+    for _ in range(steps):
+        after = collections.Counter()
+        for place, chance in places.items():
+            for down, right in STEPS.values():
+                to = place[0] + down, place[1] + right
+                after[place if to in walls else to] += chance / 4
+        places = {p: chance for p, chance in after.items() if p not in targets}
+    return 1 - sum(places.values())
+
+
 def test_random_reach():
-    """Over every sequence of five actions, from every start to every key."""
-    slow = Reference(KeyToDoor(), TREES, (4, 3), 1.0, key=(1, 3))
-    found = [0, 0]
-    for actions in itertools.product(range(4), repeat=5):
-        for n, (starts, targets) in enumerate(
-            [([(3, 5)], [(1, 5)]), (LOWER_ROOM, UPPER_ROOM)]
-        ):
-            slow.phase, slow.had_key = 2 - 2 * n, True
-            for start in starts:
-                visited, place = {start}, start
-                for action in actions:
-                    to = tuple(map(sum, zip(place, STEPS[action], strict=True)))
-                    place = place if to in slow.walls() else to
-                    visited.add(place)
-                    if n == 0 and place == (1, 5):
-                        break
-                found[n] += len(visited & set(targets)) / len(targets) / len(starts)
-    assert returns.random_reach(rooms.DOOR_ROOM, "d", 5) == found[0] / 4**5
-    assert returns.random_reach(rooms.KEY_ROOM, "k", 5) == pytest.approx(
-        found[1] / 4**5
-    )
+    door = reach(DOOR_ROOM, [(3, 5)], [DOOR], 10)
+    assert returns.random_reach(rooms.DOOR_ROOM, "d", 10) == pytest.approx(door)
+    pads = reach(PAD_ROOM, [(5, 5)], PADS, 15)
+    assert pads > reach(PAD_ROOM, [(5, 5)], PADS[1:2], 15)
+    assert returns.random_reach(rooms.PADS, "123", 15) == pytest.approx(pads)
+    keys = [reach(TWO_ROOMS, LOWER_ROOM, [key], 15) for key in UPPER_ROOM]
+    assert returns.random_reach(rooms.KEY_ROOM, "k", 15) == pytest.approx(np.mean(keys))
 
 
 def test_cards():
