@@ -29,7 +29,7 @@ TASKS = {
     "active": VisualMatch(active=True, shuffle_pads=True, **TVT),
     "key": KeyToDoor(apples=22),
     "odd match": VisualMatch(
-        explore=1,
+        explore=3,
         distractor=50,
         reward=7,
         apples=22,
@@ -50,9 +50,15 @@ TASKS = {
 }
 
 
+SLOW = ("passive", "odd key")
+
+
 @pytest.fixture(
     scope="module",
-    params=[*list(TASKS)[:-1], pytest.param("odd key", marks=pytest.mark.slow)],
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        for name in TASKS
+    ],
 )
 def played(request):
     """A task and its episodes: by the oracle, at random, and half by half, in turn."""
