@@ -6,7 +6,17 @@
 Importing this package registers the tasks here and, as `engram/<id>`, in Gymnasium.
 """
 
-from envs import bandits, chains, grids, mazes, mikasa, planning, popgym, probing
+from envs import (
+    bandits,
+    chains,
+    grids,
+    mazes,
+    mikasa,
+    planning,
+    popgym,
+    probing,
+    three_phases,
+)
 from envs._siblings import check_siblings
 from envs.base import (
     Card,
@@ -46,6 +56,17 @@ __all__ = [
 
 check_siblings(__file__, ("agents", "memory_models"))
 
-for _family in (mazes, chains, grids, bandits, mikasa, planning, popgym, probing):
+_FAMILIES = (
+    mazes,
+    chains,
+    grids,
+    bandits,
+    planning,
+    mikasa,
+    three_phases,
+    popgym,
+    probing,
+)
+for _family in _FAMILIES:
     for _id, (_target, _parameters) in _family.TASKS.items():
         register(_id, _target, **_parameters)

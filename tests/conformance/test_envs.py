@@ -50,6 +50,8 @@ TWO_PER_FAMILY = [
     "MemoryCardsEasy-v0",
     "MemoryPlanningGame-v0",
     "Numpad-v0",
+    "ActiveVisualMatch-v0",
+    "KeyToDoor-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -59,6 +61,8 @@ CLOSED_LIST: tuple[str, ...] = (
     "observation space maximum value is infinity",
     # Torques reach 2, as in the original (Pendulum).
     "symmetric and normalized",
+    # Windows of 5 by 5 squares, for our encoder (the three-phase tasks).
+    "The minimal resolution for an image is 36x36",
 )
 
 
