@@ -12,6 +12,7 @@ from envs import (
     grids,
     mazes,
     mikasa,
+    object_recall,
     planning,
     popgym,
     probing,
@@ -64,6 +65,7 @@ _FAMILIES = (
     planning,
     mikasa,
     three_phases,
+    object_recall,
     popgym,
     probing,
 )

@@ -52,6 +52,8 @@ TWO_PER_FAMILY = [
     "Numpad-v0",
     "ActiveVisualMatch-v0",
     "KeyToDoor-v0",
+    "Ballet2Delay16-v0",
+    "BalletSymbolic2Delay16-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -67,22 +69,29 @@ CLOSED_LIST: tuple[str, ...] = (
 
 
 LEVELS = ("Easy", "Medium", "Hard")
-# Two mazes of 1,023 steps each; of each kind the other end is checked.
-COSTLY = ("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0")
-SETTING = re.compile(rf"(\d+|{'|'.join(LEVELS)})-v")
+# Two mazes of 1,023 steps each; of each kind the other end is checked. And ballets as
+# images, whose small settings are checked in their own tests; BalletSymbolic is the
+# first of its levels.
+COSTLY = (
+    "LabyrinthEscapeHard-v0",
+    "LabyrinthExploreEasy-v0",
+    "Ballet-v0",
+    "BalletSymbolic-v0",
+    "Ballet2Delay16-v0",
+    "Ballet8Delay48-v0",
+)
+SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
 
 
 def representatives():
     """Every id, but of a family of numbers or levels only the ends."""
 
     def family(id):
-        return SETTING.sub("-v", id)
+        return SETTING.sub("", id)
 
     def setting(id):
-        found = SETTING.search(id)
-        if found is None:
-            return 0
-        return LEVELS.index(found[1]) if found[1] in LEVELS else int(found[1])
+        found = SETTING.findall(id)
+        return [LEVELS.index(x) if x in LEVELS else int(x) for x in found]
 
     chosen = []
     ids = sorted(envs.names(), key=lambda id: (family(id), setting(id)))
@@ -99,6 +108,8 @@ def test_representatives():
     numbered = [id for id in representatives() if re.search(r"\d-v", id)]
     assert numbered == [
         *(
+            "BalletSymbolic2Delay16-v0",
+            "BalletSymbolic8Delay48-v0",
             "MemoryLength1-v0",
             "MemoryLength100-v0",
             "MemorySize1-v0",
