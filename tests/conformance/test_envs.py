@@ -40,6 +40,9 @@ TWO_PER_FAMILY = [
     "LabyrinthEscapeEasy-v0",
     "LabyrinthExploreEasy-v0",
     "MiniGridMemoryS7-v0",
+    "RapidWordLearningE2D5-v0",
+    "ObjectPermanence-v0",
+    "RoomRecall-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -53,8 +56,12 @@ CLOSED_LIST: tuple[str, ...] = (
 
 
 LEVELS = ("Easy", "Medium", "Hard")
-# Two mazes of 1,023 steps each; of each kind the other end is checked.
-COSTLY = ("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0")
+# Two mazes of 1,023 steps each; of each kind the other end is checked. And levels of
+# several episodes, of which two are enough.
+COSTLY = (
+    *("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0"),
+    *("RapidWordLearningE3D5-v0", "RapidWordLearningE4D0-v0"),
+)
 SETTING = re.compile(rf"(\d+|{'|'.join(LEVELS)})-v")
 
 
@@ -91,6 +98,10 @@ def test_representatives():
             "MemorySize40-v0",
             "MiniGridMemoryS7-v0",
             "MiniGridMemoryS17-v0",
+            "RapidWordLearningD0-v0",
+            "RapidWordLearningD20-v0",
+            "RapidWordLearningE2D5-v0",
+            "RapidWordLearningE4D1-v0",
         )
     ]
     between = [id for id in LEFT_OUT if id not in COSTLY]
