@@ -55,11 +55,29 @@ def select(
     return jnp.where(where[..., None], *colours)
 
 
+def hues(count: int) -> UInt8[np.ndarray, "count 3"]:
+    """`count` colours from around the colour wheel, dark and light in turn."""
+    turn = np.arange(count)[:, None] / count
+    wave = np.cos(2 * np.pi * (turn - np.array([[0, 1, 2]]) / 3))
+    level = np.where(np.arange(count)[:, None] % 2 == 0, 115, 155)
+    return (level + 95 * wave).round().astype(np.uint8)
+
+
 def tiles(
     colours: UInt8[Array, "rows columns 3"], height: int, width: int
 ) -> UInt8[Array, "image_height image_width 3"]:
     """A grid of tiles, each `height` by `width`."""
     return colours.repeat(height, axis=0).repeat(width, axis=1)
+
+
+def row(
+    colours: UInt8[Array, "columns 3"], height: int, width: int
+) -> UInt8[Array, "height image_width 3"]:
+    """A row of tiles, each `height` by `width`, with a gap at the left of each."""
+    image = tiles(colours[None], height, width)
+    column = jnp.arange(image.shape[1], dtype=jnp.int32) % width
+    gap = jnp.broadcast_to((column == 0)[None], image.shape[:2])
+    return select(gap, BACKGROUND, image)
 
 
 def board(

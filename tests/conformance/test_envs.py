@@ -54,6 +54,9 @@ TWO_PER_FAMILY = [
     "KeyToDoor-v0",
     "Ballet2Delay16-v0",
     "BalletSymbolic2Delay16-v0",
+    "RapidWordLearningE2D5-v0",
+    "ObjectPermanence-v0",
+    "RoomRecall-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -81,6 +84,13 @@ COSTLY = (
     "Ballet8Delay48-v0",
 )
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
+# Two mazes of 1,023 steps each; of each kind the other end is checked. And levels of
+# several episodes, of which two are enough.
+COSTLY = (
+    *("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0"),
+    *("RapidWordLearningE3D5-v0", "RapidWordLearningE4D0-v0"),
+)
+SETTING = re.compile(rf"(\d+|{'|'.join(LEVELS)})-v")
 
 
 def representatives():
@@ -120,6 +130,10 @@ def test_representatives():
             "UmbrellaDistract100-v0",
             "UmbrellaLength1-v0",
             "UmbrellaLength100-v0",
+            "RapidWordLearningD0-v0",
+            "RapidWordLearningD20-v0",
+            "RapidWordLearningE2D5-v0",
+            "RapidWordLearningE4D1-v0",
         )
     ]
     between = [id for id in LEFT_OUT if id not in COSTLY]

@@ -130,6 +130,19 @@ def test_boards_have_gaps_where_there_is_room():
         assert (image == 200).sum() == 3 * 16 * painted
 
 
+def test_rows_have_a_gap_before_each_tile():
+    image = np.asarray(draw.row(jnp.full((3, 3), 200, jnp.uint8), 5, 4))
+    assert image.shape == (5, 12, 3)
+    assert (image[:, ::4] == draw.BACKGROUND).all()
+    assert (image == 200).sum() == 3 * 5 * 9
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_hues_differ(count):
+    hues = draw.hues(count)
+    assert hues.dtype == np.uint8 and len({tuple(hue) for hue in hues}) == count
+
+
 def test_frame_centres_and_separates():
     scene, hidden = (jnp.full((4, w, 3), 200, jnp.uint8) for w in (6, 2))
     image = np.asarray(draw.frame(scene, hidden))
