@@ -27,13 +27,6 @@ PLUS = _colour(230, 150, 30)
 MINUS = _colour(30, 150, 140)
 
 
-def hues(count: int) -> np.ndarray:
-    """`count` colours that can be told apart: a round of hues, every other one dark."""
-    angle = 2 * np.pi * (np.arange(count)[:, None] / count + np.arange(3) / 3)
-    light = np.where(np.arange(count) % 2, 0.6, 1.0)[:, None]
-    return (light * (127 + 128 * np.cos(angle))).astype(np.uint8)
-
-
 def canvas(height: int, width: int) -> UInt8[Array, "height width 3"]:
     """An empty picture."""
     return jnp.full((height, width, 3), _BACKGROUND_LEVEL, jnp.uint8)
