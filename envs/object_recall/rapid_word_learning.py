@@ -80,8 +80,8 @@ class RapidWordLearning(Environment):
     With several `episodes` (the paper's word; here they follow each other within one)
     each has lessons, distractors and a question. The question is about its own
     lessons, but the last one about those of an earlier one. `success` is that of the
-    last question. What the paper's levels do in a distractor phase, and what they
-    pay, is not published: these rules are ours.
+    last question. The levels are released as a program without source: how many
+    phases and episodes each has is theirs, what happens in them and pays is ours.
 
     Observations: `word`, 0 for none, then names, then the words of colours; `object`,
     in a lesson, and `choices`: shape and colour of each, from 1, and 0 for nothing.
@@ -126,12 +126,11 @@ class RapidWordLearning(Environment):
                 f"the fewest and the most, not {self.distractors!r}."
             )
         looks = self.shapes * self.colours
-        if self._bindings > min(self.words, looks, MOST):
+        if self._bindings > min(self.words, looks):
             raise ValueError(
                 "RapidWordLearning binds each name to another object, which needs at "
                 f"least episodes * objects = {self._bindings} words (there are "
-                f"{self.words}) and as many shapes * colours (there are {looks}); and "
-                f"a state holds at most {MOST:,}."
+                f"{self.words}) and as many shapes * colours (there are {looks})."
             )
         if self._steps > LONGEST:
             raise ValueError(

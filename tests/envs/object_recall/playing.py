@@ -60,6 +60,6 @@ def assert_uniform(numbers, count):
     observed = np.bincount(numbers, minlength=count)
     assert len(observed) == count
     expected = len(numbers) / count
-    assert expected >= 20
+    assert expected >= 10
     chi = ((observed - expected) ** 2 / expected).sum()
     assert chi < count - 1 + 5 * np.sqrt(2 * (count - 1))
