@@ -57,7 +57,7 @@ __all__ = [
 
 check_siblings(__file__, ("agents", "memory_models"))
 
-_FAMILIES = (
+FAMILIES = (
     mazes,
     chains,
     grids,
@@ -69,6 +69,6 @@ _FAMILIES = (
     popgym,
     probing,
 )
-for _family in _FAMILIES:
+for _family in FAMILIES:
     for _id, (_target, _parameters) in _family.TASKS.items():
         register(_id, _target, **_parameters)

@@ -1,0 +1,207 @@
+"""The catalogue of tasks, docs/tasks.md: `python -m envs.catalogue`.
+
+Written from the registry: what every task's docstring, card and spaces say, and a
+contact sheet for each family. Tasks are grouped by class; ids that share one differ in
+parameters only.
+"""
+
+import dataclasses
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import gymnasium
+import jax
+import numpy as np
+from gymnasium import spaces
+from PIL import Image, ImageDraw
+
+import envs
+from envs.base import Environment, Return
+from envs.spaces import sample
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "tasks.md"
+PICTURES = DOCS / "images" / "tasks"
+
+_INTRODUCTION = """\
+# All tasks
+
+Written by `python -m envs.catalogue` from the registry: docstrings, cards and spaces.
+What the columns mean is on [the page of the contract](environments.md#the-card).
+*Horizon* is the fewest and the most steps between a cue and the action that uses it;
+*longest* is the longest episode. Returns: `=` exact, `~` computed, `±` simulated with
+the half width of its 95 % interval, `?` unknown (the card says why). Above the line of
+a picture is what the agent observes, below it what must be remembered, which no
+observation shows. Parameters can be changed on the command line (`env.length=40`) and
+in Python (`envs.make(id, length=40)`).
+"""
+_RETURNS = ("floor", "memoryless", "recall", "oracle")
+_HOW = {"exact": "=", "computed": "~", "simulated": "±"}
+_TILE, _LABEL, _COLUMNS = (208, 144), 16, 4
+
+
+def classes(family: ModuleType) -> dict[type[Environment], list[str]]:
+    """The classes of a family, each with its ids, both in the order registered."""
+    found: dict[type[Environment], list[str]] = {}
+    for id, (target, _) in family.TASKS.items():
+        found.setdefault(target, []).append(id)
+    return found
+
+
+def title(family: ModuleType) -> str:
+    """The name of a family's folder."""
+    return family.__name__.rsplit(".", 1)[-1]
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_INTRODUCTION]
+    for family in envs.FAMILIES:
+        text = inspect.getdoc(family) or ""
+        name = title(family)
+        parts += [f"## {name}", text, f"![{name}](images/tasks/{name}.png)"]
+        for target, ids in classes(family).items():
+            parts.append(section(target, ids))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def section(target: type[Environment], ids: list[str]) -> str:
+    """One class: what it is, what it observes, its parameters, and its ids' cards."""
+    env = envs.make(ids[0])
+    summary = (inspect.getdoc(target) or "").partition("\n\n")[0].replace("\n", " ")
+    parameters = ", ".join(
+        f"`{field.name}={getattr(env, field.name)!r}`"
+        for field in dataclasses.fields(env)
+    )
+    header = (
+        "| id | memory | horizon | longest | floor | memoryless | recall | oracle |"
+    )
+    return "\n".join(
+        [
+            f"### {target.__name__}",
+            "",
+            f"{summary} Source: {env.card.paper}.",
+            "",
+            f"- observes {describe(env.observation_space)}",
+            f"- acts in {describe(env.action_space)}{_notes(env)}",
+            f"- parameters of `{ids[0]}`: {parameters or 'none'}",
+            "",
+            f"| {' | '.join(columns)} |",
+            "|---" * len(columns) + "|",
+            *(row(id) for id in ids),
+        ]
+    )
+
+
+def _notes(env: Environment) -> str:
+    notes = []
+    if env.card.needs_previous_action:
+        notes.append("the previous action is an input")
+    if env.card.outside_memory:
+        notes.append("it can store information outside of its memory")
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def row(id: str) -> str:
+    """What the card of one id says."""
+    card = envs.make(id).card
+    least, most = card.horizon
+    horizon = str(least) if least == most else f"{least} to {most:,}"
+    longest = "-" if card.max_episode_steps is None else f"{card.max_episode_steps:,}"
+    returns = [told(getattr(card, name)) for name in _RETURNS]
+    return f"| {' | '.join([f'`{id}`', card.memory, horizon, longest, *returns])} |"
+
+
+def told(value: Return) -> str:
+    """A return and how it is known."""
+    if value.value is None:
+        return "?"
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    text = f"{round(value.value, 3) + 0.0:.3f}"
+    if value.half_width is not None:
+        return f"{text} ± {value.half_width:.3f}"
+    return f"{text} {_HOW[value.how]}"
+
+
+def describe(space: gymnasium.Space) -> str:
+    """A space in a few words."""
+    if isinstance(space, spaces.Dict):
+        return ", ".join(f"`{key}`: {describe(x)}" for key, x in space.spaces.items())
+    if isinstance(space, spaces.Tuple):
+        return f"({', '.join(describe(x) for x in space.spaces)})"
+    if isinstance(space, spaces.Discrete):
+        return f"Discrete({space.n})"
+    shape = list(space.shape or ())
+    if isinstance(space, spaces.MultiDiscrete):
+        sizes = sorted({int(n) for n in space.nvec.ravel()})
+        few = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        return f"MultiDiscrete{shape} of {few} values"
+    return f"Box{shape} {space.dtype}"
+
+
+# Pictures ---------------------------------------------------------------------------
+
+
+def picture(env: Environment) -> np.ndarray | None:
+    """A state some way into an episode, as `render` shows it."""
+    if env.render is None:
+        return None
+    length = env.card.max_episode_steps or 60
+    count = 1 if length < 6 else min(length // 3, 40)
+
+    def play(key: jax.Array) -> jax.Array:
+        keys = jax.random.split(key, count + 1)
+        _, state = env.reset(keys[0])
+
+        def body(state, key):
+            if env.oracle is not None:
+                action = env.oracle(key, state)
+            else:
+                action = sample(env.action_space, key)
+            return env.step(key, state, action)[1], None
+
+        return env.render(jax.lax.scan(body, state, keys[1:])[0])
+
+    return np.asarray(jax.jit(play)(jax.random.key(2)))
+
+
+def contact_sheet(family: ModuleType) -> Image.Image:
+    """A picture of each class, with its name."""
+    shown = {
+        target.__name__: picture(envs.make(ids[0]))
+        for target, ids in classes(family).items()
+    }
+    width, height = _TILE
+    columns = min(_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    sheet = Image.new(
+        "RGB", (columns * (width + 8), rows * (height + _LABEL + 8)), "white"
+    )
+    pen = ImageDraw.Draw(sheet)
+    for number, (name, pixels) in enumerate(shown.items()):
+        left = number % columns * (width + 8) + 4
+        top = number // columns * (height + _LABEL + 8) + 4
+        pen.text((left, top), name, fill="black")
+        if pixels is None:
+            continue
+        image = Image.fromarray(pixels)
+        factor = min(width / image.width, height / image.height)
+        wide, high = (max(1, int(n * factor)) for n in image.size)
+        image = image.resize((wide, high), Image.Resampling.NEAREST)
+        sheet.paste(image, (left, top + _LABEL))
+    return sheet
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page())
+    for family in envs.FAMILIES:
+        path = PICTURES / f"{title(family)}.png"
+        contact_sheet(family).save(path, optimize=True)
+        print(path.relative_to(DOCS.parent))
+
+
+if __name__ == "__main__":
+    main()
