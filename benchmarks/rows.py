@@ -55,10 +55,7 @@ def fill(
     measure: Callable[[str], Row],
     table: Callable[[Rows], str],
 ) -> None:
-    """Measure what is asked for, or else what is missing; then print the table.
-
-    The table of the file that belongs to the repository goes into README.md too.
-    """
+    """Measure what is asked for, or else what is missing; then publish the table."""
     path: Path = asked.results
     missing = [name for name in memory_models.names() if name not in load(path)]
     names = asked.memories.split(",") if asked.memories else missing
@@ -67,6 +64,11 @@ def fill(
         save(path, name, row)
         print(name, json.dumps(row), flush=True)
         jax.clear_caches()
+    publish(path, table)
+
+
+def publish(path: Path, table: Callable[[Rows], str]) -> None:
+    """Print the table of a file; if it belongs to the repository, README.md gets it."""
     text = table(load(path))
     print(text)
     if path.parent == RESULTS:

@@ -209,4 +209,4 @@ def random_return(length: int, steps: int) -> float:
     ):
         total -= LOSS * float(blocked @ cells)
         cells, arms = cells_after, arms_after
-    return total + arms * (RIGHT_TURN - LOSS) / 2
+    return float(total + arms * (RIGHT_TURN - LOSS) / 2)
