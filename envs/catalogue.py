@@ -60,7 +60,9 @@ def page() -> str:
     for family in envs.FAMILIES:
         text = inspect.getdoc(family) or ""
         name = title(family)
-        parts += [f"## {name}", text, f"![{name}](images/tasks/{name}.png)"]
+        parts += [f"## {name}", text]
+        if any(target.render is not None for target in classes(family)):
+            parts.append(f"![{name}](images/tasks/{name}.png)")
         for target, ids in classes(family).items():
             parts.append(section(target, ids))
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -74,9 +76,7 @@ def section(target: type[Environment], ids: list[str]) -> str:
         f"`{field.name}={getattr(env, field.name)!r}`"
         for field in dataclasses.fields(env)
     )
-    header = (
-        "| id | memory | horizon | longest | floor | memoryless | recall | oracle |"
-    )
+    columns = ["id", "memory", "horizon", "longest", *_RETURNS]
     return "\n".join(
         [
             f"### {target.__name__}",
@@ -147,8 +147,8 @@ def picture(env: Environment) -> np.ndarray | None:
     """A state some way into an episode, as `render` shows it."""
     if env.render is None:
         return None
-    length = env.card.max_episode_steps or 60
-    count = 1 if length < 6 else min(length // 3, 40)
+    length = env.card.max_episode_steps or 9
+    count = max(1, min(length // 3, 40))
 
     def play(key: jax.Array) -> jax.Array:
         keys = jax.random.split(key, count + 1)
@@ -166,12 +166,15 @@ def picture(env: Environment) -> np.ndarray | None:
     return np.asarray(jax.jit(play)(jax.random.key(2)))
 
 
-def contact_sheet(family: ModuleType) -> Image.Image:
-    """A picture of each class, with its name."""
-    shown = {
+def contact_sheet(family: ModuleType) -> Image.Image | None:
+    """A picture of each class that has one, with its name."""
+    found = {
         target.__name__: picture(envs.make(ids[0]))
         for target, ids in classes(family).items()
     }
+    shown = {name: pixels for name, pixels in found.items() if pixels is not None}
+    if not shown:
+        return None
     width, height = _TILE
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
@@ -183,8 +186,6 @@ def contact_sheet(family: ModuleType) -> Image.Image:
         left = number % columns * (width + 8) + 4
         top = number // columns * (height + _LABEL + 8) + 4
         pen.text((left, top), name, fill="black")
-        if pixels is None:
-            continue
         image = Image.fromarray(pixels)
         factor = min(width / image.width, height / image.height)
         wide, high = (max(1, int(n * factor)) for n in image.size)
@@ -198,9 +199,9 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page())
     for family in envs.FAMILIES:
-        path = PICTURES / f"{title(family)}.png"
-        contact_sheet(family).save(path, optimize=True)
-        print(path.relative_to(DOCS.parent))
+        sheet = contact_sheet(family)
+        if sheet is not None:
+            sheet.save(PICTURES / f"{title(family)}.png", optimize=True)
 
 
 if __name__ == "__main__":
