@@ -144,6 +144,7 @@ def test_tours_and_questions_are_drawn_as_enumerated(played):
     freedom = len(expected) - 1
     assert chi < freedom + 5 * np.sqrt(2 * freedom)
     assert_uniform(shown[0] - 1, count)
+    assert_uniform(shown[-1] - 1, count)
 
 
 def test_ids():
