@@ -41,6 +41,7 @@ def sequences(size: int, length: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array([path for path, _ in found]), weights / weights.sum()
 
 
+@functools.cache
 def _known(size: int, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Following state and reward, `[state, action]`, for all sequences.
 
