@@ -58,15 +58,14 @@ class Ballet(Environment):
     same: row and column of the agent, then of the eight places in reading order the
     dancers' colours, shapes and squares among the 3 by 3, each 0 where the place is
     out of view, 1 where nobody is, else counted from 2. An image tells the agent's
-    square by the walls, two of which are always in view. Neither tells the order of
-    the dances or who is asked for. Actions: 0 to 7, north and on clockwise; none
-    stays, as in the original's specification.
+    square by the walls, two of which are always in view. Nothing on show tells the
+    turns to come or who will be asked for. Actions: 0 to 7, north and on clockwise;
+    none stays, as in the original's specification.
 
     `split` keeps combinations of dance, colour and shape from training; see
-    `envs.object_recall.ballet_cast`. With `episodes` only so many are ever played,
-    the same in every run: enough of a memory for them is a table from scenes to
-    answers, so what is learnt on few may not carry over to others (Pleines et al.
-    2022 report this of a recurrent agent on 1,000).
+    `envs.object_recall.ballet_cast`. With `episodes` only so many are ever played, the
+    same in every run. A table from scenes to answers then does instead of a memory,
+    and what is learnt need not carry over: train on a list and evaluate without one.
 
     Attributes:
         dancers: how many.
@@ -85,23 +84,17 @@ class Ballet(Environment):
     episodes: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("dancers", 1, SLOTS),
-            ("delay", 1, _MOST),
-            ("max_steps", self._watching + 3, 10 * _MOST),
-            ("episodes", 0, _MOST_LISTED),
+        way = f": {self._watching} to watch the dances, three to a dancer"
+        for name, least, most, why in (
+            ("dancers", 1, SLOTS, ", the places in the room"),
+            ("delay", 1, _MOST, "; after a pause of 0 the original never goes on"),
+            ("max_steps", self._watching + 3, 10 * _MOST, way),
+            ("episodes", 0, _MOST_LISTED, ""),
         ):
             if not least <= (value := getattr(self, name)) <= most:
                 raise ValueError(
-                    f"Ballet needs {name} of at least {least} and at most {most:,}, "
-                    f"not {value}"
-                    + (
-                        f": watching {self.dancers} dancers with a delay of "
-                        f"{self.delay} takes {self._watching} steps, and the way to "
-                        "a dancer three."
-                        if name == "max_steps"
-                        else "."
-                    )
+                    f"Ballet needs {name} of at least {least:,} and at most {most:,}, "
+                    f"not {value}{why}."
                 )
         if self.split not in ballet_cast.SPLITS:
             raise ValueError(
@@ -265,7 +258,8 @@ class Ballet(Environment):
             floor=computed(
                 ballet_returns.random_return(
                     self.dancers, walk, self.split, self.episodes
-                )
+                ),
+                "a random walk, over all stages",
             ),
             memoryless=memoryless,
             recall=exact(1.0),
