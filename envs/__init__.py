@@ -6,7 +6,7 @@
 Importing this package registers the tasks here and, as `engram/<id>`, in Gymnasium.
 """
 
-from envs import chains, grids, mazes, popgym, probing
+from envs import chains, grids, mazes, pixels, popgym, probing
 from envs._siblings import check_siblings
 from envs.base import (
     Card,
@@ -42,6 +42,6 @@ __all__ = [
 
 check_siblings(__file__, ("agents", "memory_models"))
 
-for _family in (mazes, chains, grids, popgym, probing):
+for _family in (mazes, chains, grids, popgym, pixels, probing):
     for _id, (_target, _parameters) in _family.TASKS.items():
         register(_id, _target, **_parameters)
