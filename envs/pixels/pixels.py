@@ -94,7 +94,8 @@ class Pixels(Environment):
         names = [field.name for field in dataclasses.fields(self.target)]
         return self.target(**{name: getattr(self, name) for name in names})
 
-    def _seen(self, observation: Observation, state: State) -> Picture:
+    def picture(self, observation: Observation, state: State) -> Picture:
+        """What the agent sees: of the task's observation, or of its state."""
         everything = not self.partial_obs
         face = type(self).face
         return face.draw(self.task, observation, state, self.image_size, everything)
@@ -102,12 +103,12 @@ class Pixels(Environment):
     def reset(self, key: PRNGKeyArray) -> tuple[Picture, State]:
         """Start the task."""
         observation, state = self.task.reset(key)
-        return self._seen(observation, state), state
+        return self.picture(observation, state), state
 
     def step(self, key: PRNGKeyArray, state: State, action: Action) -> Transition:
         """Advance the task."""
-        observation, after, *rest = self.task.step(key, state, action)
-        return self._seen(observation, after), after, *rest
+        step = self.task.step(key, state, action)
+        return self.picture(step[0], step[1]), *step[1:]
 
     def oracle(self, key: PRNGKeyArray, state: State) -> Action:
         """The task's own."""

@@ -103,7 +103,7 @@ def test_representatives():
 
 def check(id):
     """Few episodes of pictures, which are a thousand times what other tasks show."""
-    envs.check_env(envs.make(id), episodes=8 if id in PICTURES else 256)
+    envs.check_env(envs.make(id), episodes=16 if id in PICTURES else 256)
 
 
 @pytest.mark.parametrize("id", representatives())

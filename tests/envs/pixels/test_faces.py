@@ -5,6 +5,8 @@ picture, another one another. That of the full face must be a name of the part o
 state that the best action depends on.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,7 @@ OTHERS = [
 def played(name, image_size=64, steps=None):
     """States that play passes through, half of it the oracle's, and their pictures."""
     task = envs.make(f"{name}-v0")
-    faces = [
+    faces: list[Any] = [
         envs.make(f"{name}Pixels-v0", image_size=image_size, partial_obs=partial)
         for partial in (True, False)
     ]
@@ -50,7 +52,7 @@ def played(name, image_size=64, steps=None):
             seen, state, before, running = carry
             keys = jax.random.split(key, 4)
             best = task.oracle(keys[0], state)
-            pictures = [face._seen(seen, state) for face in faces]
+            pictures = [face.picture(seen, state) for face in faces]
             out = (running, (seen, state, before, best, pictures))
             drawn = spaces.sample(task.action_space, keys[1])
             follows = jax.random.bernoulli(keys[2])

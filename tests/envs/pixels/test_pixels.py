@@ -1,6 +1,7 @@
 """The twins: all but the picture is the task's own; cards, names and parameters."""
 
 import dataclasses
+from typing import Any
 
 import gymnasium
 import jax
@@ -17,6 +18,10 @@ from tests.envs.pixels import decode
 IDS = [id for id in envs.names() if "Pixels-v" in id]
 
 
+def make(id, **parameters) -> Any:
+    return envs.make(id, **parameters)
+
+
 def test_every_task_of_a_class_with_a_face_has_an_id():
     tasks = {id for id in envs.names() if type(envs.make(id)) in FACES}
     assert {id.replace("Pixels", "") for id in IDS} == tasks and len(IDS) == 38
@@ -25,7 +30,7 @@ def test_every_task_of_a_class_with_a_face_has_an_id():
 @pytest.mark.parametrize("partial_obs", [True, False])
 def test_all_but_the_picture_is_the_tasks_own(partial_obs):
     task = envs.make("TMaze-v0", length=3)
-    face = envs.make("TMazePixels-v0", length=3, partial_obs=partial_obs)
+    face = make("TMazePixels-v0", length=3, partial_obs=partial_obs)
     assert face.task == task and face.action_space == task.action_space
 
     @jax.jit
@@ -53,9 +58,11 @@ def test_all_but_the_picture_is_the_tasks_own(partial_obs):
 
 @pytest.mark.parametrize("id", IDS)
 def test_cards(id):
-    partial, full = (envs.make(id, partial_obs=partial) for partial in (True, False))
+    partial, full = (make(id, partial_obs=partial) for partial in (True, False))
     own = partial.task.card
-    drawn = {} if "CartPole" not in id else {"recall": partial.card.recall}
+    drawn: dict[str, Any] = (
+        {} if "CartPole" not in id else {"recall": partial.card.recall}
+    )
     if type(partial.task) in FACES and FACES[type(partial.task)].draws_action:
         assert own.needs_previous_action
         drawn["needs_previous_action"] = False
@@ -95,26 +102,26 @@ def test_gymnasium():
     assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8
 
 
-def read(position, angle, speed, turning, size=64):
-    """The four numbers as gauges of that size show them, written anew."""
+def read(position, angle, speed, turning):
+    """The four numbers as the gauges of small pictures show them, written anew."""
     numbers = []
     for number, half in zip(
         (position, angle, speed, turning), (0.5, 0.05, 0.5, 0.5), strict=True
     ):
-        pixels = abs(number) / (half + abs(number)) * size / 2
+        pixels = abs(number) / (half + abs(number)) * 32
         part = np.round(80 + 165 * (pixels % 1)) - 80
-        value = (np.floor(pixels) + part / 165) / (size / 2)
+        value = (np.floor(pixels) + part / 165) / 32
         numbers.append(np.sign(number) * half * value / (1 - value))
     return numbers
 
 
 def test_reading_anew_is_what_the_pictures_show():
-    face = envs.make("PositionOnlyCartPoleEasyPixels-v0", partial_obs=False)
+    face = make("PositionOnlyCartPoleEasyPixels-v0", partial_obs=False)
     _, state = face.reset(jax.random.key(0))
     state = state._replace(speed=jnp.float32(-1.7), turning=jnp.float32(0.9))
-    picture = np.asarray(face._seen(jnp.zeros(2), state))
+    picture = np.asarray(face.picture(jnp.zeros(2), state))
     numbers = (state.position, state.angle, state.speed, state.turning)
-    expected = read(*(np.float64(x) for x in numbers))
+    expected = read(*map(np.float64, numbers))
     np.testing.assert_allclose(decode.cartpole(picture), expected, atol=2e-4)
 
 
