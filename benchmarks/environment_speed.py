@@ -3,10 +3,13 @@
 Every line is the whole vectoriser (starting over, final observations, statistics) in
 one compiled scan, and the median of five runs taken in turn with the others. What a
 step produces is summed, so that nothing measured can be optimised away. `--popgym`
-gives a table of POPGym's tasks instead, each in turn with one process of its package.
+gives a table of POPGym's tasks instead, each in turn with one process of its package,
+and `--pixels` one of tasks as pictures, in turn with POPGym Arcade where it is
+installed.
 """
 
 import argparse
+import importlib
 import statistics
 import time
 from collections.abc import Callable
@@ -64,7 +67,9 @@ def four_actions(key: jax.Array) -> jax.Array:
     return (bits & 3).astype(jnp.int32)
 
 
-def actions_of(env: envs.Environment) -> Callable[[jax.Array], Any]:
+def actions_of(
+    env: envs.Environment, num_envs: int = NUM_ENVS
+) -> Callable[[jax.Array], Any]:
     """Random actions of any task; those of discrete spaces from one draw of bits."""
     space = env.action_space
     sizes = getattr(space, "nvec", getattr(space, "n", None))
@@ -72,19 +77,23 @@ def actions_of(env: envs.Environment) -> Callable[[jax.Array], Any]:
 
     def draw(key: jax.Array) -> Any:
         if sizes is None:
-            keys = jax.random.split(key, NUM_ENVS)
+            keys = jax.random.split(key, num_envs)
             return jax.vmap(lambda key: spaces.sample(space, key))(keys)
-        bits = jax.random.bits(key, (NUM_ENVS, *shape), jnp.uint32)
+        bits = jax.random.bits(key, (num_envs, *shape), jnp.uint32)
         return (bits % np.asarray(sizes, np.uint32)).astype(jnp.int32)
 
     return draw
 
 
 def rollout(
-    env: envs.Environment, key: jax.Array, draw: Callable[[jax.Array], Any]
+    env: envs.Environment,
+    key: jax.Array,
+    draw: Callable[[jax.Array], Any],
+    num_envs: int = NUM_ENVS,
+    steps: int = STEPS,
 ) -> jax.Array:
-    """`STEPS` steps of `NUM_ENVS` streams under random actions, all summed up."""
-    batch = envs.VectorEnv(env, NUM_ENVS)
+    """Steps of all streams under random actions, all summed up."""
+    batch = envs.VectorEnv(env, num_envs)
     reset_key, key = jax.random.split(key)
     _, state = batch.reset(reset_key)
 
@@ -94,8 +103,8 @@ def rollout(
         state, step = batch.step(step_key, state, draw(action_key))
         return (state, sums + total(step)), None
 
-    sums = jnp.zeros(NUM_ENVS)
-    keys = jax.random.split(key, STEPS)
+    sums = jnp.zeros(num_envs)
+    keys = jax.random.split(key, steps)
     return jax.lax.scan(body, (state, sums), keys)[0][1].sum()
 
 
@@ -117,6 +126,82 @@ def compiled(
         return seeds * NUM_ENVS * STEPS / (time.perf_counter() - start) / 1e6
 
     return run
+
+
+def pictures(env: envs.Environment, num_envs: int, steps: int) -> Callable[[], float]:
+    """A function that steps a task seen as pictures; thousands of steps per second."""
+    draw = actions_of(env, num_envs)
+    function = jax.jit(lambda key: rollout(env, key, draw, num_envs, steps))
+    return timed(function, num_envs * steps)
+
+
+def timed(function: Callable[[Any], jax.Array], steps: int) -> Callable[[], float]:
+    """A function that runs a compiled one once; thousands of steps per second."""
+    key = jax.random.key(0)
+    function(key).block_until_ready()
+
+    def run() -> float:
+        start = time.perf_counter()
+        function(key).block_until_ready()
+        return steps / (time.perf_counter() - start) / 1e3
+
+    return run
+
+
+def arcade(
+    num_envs: int = 64, size: int = 128, steps: int = 8
+) -> Callable[[], float] | None:
+    """POPGym Arcade's CountRecallEasy, stepped and started over by its own code."""
+    try:
+        package = importlib.import_module("popgym_arcade")
+    except ImportError:
+        return None
+    env, parameters = package.make("CountRecallEasy", partial_obs=True, obs_size=size)
+    reset = jax.vmap(env.reset, in_axes=(0, None))
+    step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
+    sample = jax.vmap(env.action_space(parameters).sample)
+
+    def function(key: jax.Array) -> jax.Array:
+        def body(carry: Any, key: jax.Array) -> tuple[Any, None]:
+            state, sums = carry
+            keys = jax.random.split(key, 2 * num_envs)
+            actions = sample(keys[:num_envs])
+            seen, state, reward, *_ = step(keys[num_envs:], state, actions, parameters)
+            return (state, sums + total((seen, reward))), None
+
+        _, state = reset(jax.random.split(key, num_envs), parameters)
+        start = (state, jnp.zeros(num_envs))
+        return jax.lax.scan(body, start, jax.random.split(key, steps))[0][1].sum()
+
+    return timed(jax.jit(function), num_envs * steps)
+
+
+PICTURED = (
+    *("CountRecallEasy", "AutoencodeEasy", "ConcentrationEasy", "BattleshipEasy"),
+    *("MineSweeperEasy", "LabyrinthEscapeEasy", "MiniGridMemory", "TMaze"),
+    "PositionOnlyCartPoleEasy",
+)
+
+
+def pixels_table() -> None:
+    """Tasks as pictures, 64 and 1,024 streams, in turn with POPGym Arcade's."""
+    theirs = arcade()
+    print("| task | picture | streams | k steps/s | twin, k steps/s | of Arcade's |")
+    print("|---|---|---|---|---|---|")
+    for name in PICTURED:
+        for size, num_envs in ((64, 64), (64, 1024), (128, 64), (128, 1024)):
+            if name != "CountRecallEasy" and (size, num_envs) != (128, 64):
+                continue
+            runs = [theirs] if theirs else []
+            for partial_obs in (True, False):
+                settings = {"image_size": size, "partial_obs": partial_obs}
+                env = envs.make(f"{name}Pixels-v0", **settings)
+                runs.append(pictures(env, num_envs, max(8, 2048 // num_envs)))
+            rounds = [[run() for run in runs] for _ in range(3)]
+            *peer, seen, whole = map(statistics.median, zip(*rounds, strict=True))
+            ratio = f"{seen / peer[0]:.3g} ({peer[0]:.3g} k)" if peer else ""
+            cells = (name, size, num_envs, f"{seen:.3g}", f"{whole:.3g}", ratio)
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 def popgym_process(id: str) -> Callable[[], float] | None:
@@ -167,8 +252,13 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--popgym", action="store_true", help="POPGym's tasks")
-    if parser.parse_args().popgym:
+    parser.add_argument("--pixels", action="store_true", help="tasks as pictures")
+    chosen = parser.parse_args()
+    if chosen.popgym:
         popgym_table()
+        return
+    if chosen.pixels:
+        pixels_table()
         return
     repeat = envs.make("RepeatPreviousEasy-v0")
     lines = {

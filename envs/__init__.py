@@ -13,6 +13,7 @@ from envs import (
     mazes,
     mikasa,
     object_recall,
+    pixels,
     planning,
     popgym,
     probing,
@@ -67,6 +68,7 @@ FAMILIES = (
     three_phases,
     object_recall,
     popgym,
+    pixels,
     probing,
 )
 for _family in FAMILIES:

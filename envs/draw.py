@@ -144,11 +144,14 @@ def frame(
     width = max(scene.shape[1], hidden.shape[1])
     line = tiles(jnp.asarray(MARK)[None, None], LINE, width)
     return jnp.concatenate(
-        [_centre(scene, SCENE, width), line, _centre(hidden, STRIP, width)]
+        [centre(scene, SCENE, width), line, centre(hidden, STRIP, width)]
     )
 
 
-def _centre(image: Array, height: int, width: int) -> Array:
+def centre(
+    image: UInt8[Array, "height width 3"], height: int, width: int
+) -> UInt8[Array, "new_height new_width 3"]:
+    """A larger picture with `image` in its middle."""
     down, right = height - image.shape[0], width - image.shape[1]
     around = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
     return jnp.pad(image, around, constant_values=_BACKGROUND_LEVEL)

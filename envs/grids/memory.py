@@ -22,7 +22,7 @@ from envs.grids import egocentric, memory_returns
 from envs.grids.egocentric import BALL, EMPTY, KEY, WALL
 
 _LEFT, _RIGHT, _FORWARD = range(3)
-_VIEW = 7
+VIEW = 7
 _ACTIONS = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
 Observation = dict[str, Int[Array, "..."]]
 
@@ -126,7 +126,7 @@ class MiniGridMemory(Environment):
         turn = jnp.where(action == _RIGHT, 1, jnp.where(action == _LEFT, 3, 0))
         ahead_x, ahead_y = jnp.asarray(egocentric.STEPS)[:, state.direction]
         ahead_x, ahead_y = state.x + ahead_x, state.y + ahead_y
-        moves = (action == _FORWARD) & (self._kind(state, ahead_x, ahead_y) == EMPTY)
+        moves = (action == _FORWARD) & (self.kind(state, ahead_x, ahead_y) == EMPTY)
         after = state._replace(
             x=jnp.where(moves, ahead_x, state.x),
             y=jnp.where(moves, ahead_y, state.y),
@@ -143,7 +143,7 @@ class MiniGridMemory(Environment):
         observation, after = self._look(after)
         return observation, after, reward, terminated, truncated, info
 
-    def _kind(
+    def kind(
         self,
         state: MiniGridMemoryState,
         x: Int[Array, "*shape"],
@@ -167,7 +167,7 @@ class MiniGridMemory(Environment):
     ) -> tuple[Observation, MiniGridMemoryState]:
         """The observation, and the state in which it has been made."""
         xs, ys, seen = self._sight(state)
-        kinds = self._kind(state, xs, ys)
+        kinds = self.kind(state, xs, ys)
         cue_seen = (seen & (xs == 1) & (ys == self._middle - 1)).any()
         view = jnp.where(seen, kinds, egocentric.UNSEEN).ravel()
         state = state._replace(cue_time=jnp.where(cue_seen, state.time, state.cue_time))
@@ -177,8 +177,8 @@ class MiniGridMemory(Environment):
         self, state: MiniGridMemoryState
     ) -> tuple[Int[Array, "7 7"], Int[Array, "7 7"], Bool[Array, "7 7"]]:
         """The x and y of the squares of the view, and which of them are seen."""
-        xs, ys = egocentric.squares(state.x, state.y, state.direction, _VIEW)
-        return xs, ys, egocentric.visible(self._kind(state, xs, ys) != WALL)
+        xs, ys = egocentric.squares(state.x, state.y, state.direction, VIEW)
+        return xs, ys, egocentric.visible(self.kind(state, xs, ys) != WALL)
 
     def oracle(self, key: PRNGKeyArray, state: MiniGridMemoryState) -> Int[Array, ""]:
         """To the junction and to the side of the matching object."""
@@ -201,7 +201,7 @@ class MiniGridMemory(Environment):
         """The grid, what is in view, and the agent; in the strip the cue."""
         index = jnp.arange(min(self.size, draw.SCENE), dtype=jnp.int32)
         xs, ys = jnp.broadcast_arrays(index[None, :], index[:, None])
-        kinds = self._kind(state, xs, ys)
+        kinds = self.kind(state, xs, ys)
         view_x, view_y, seen = self._sight(state)
         # Each square of the picture against each one in view.
         same_x = xs[..., None] == view_x.ravel()[None, None]
@@ -220,7 +220,7 @@ class MiniGridMemory(Environment):
     @property
     def observation_space(self) -> spaces.Space:
         """The direction, and the kinds of the squares in front."""
-        view = spaces.MultiDiscrete([egocentric.KINDS] * _VIEW**2)
+        view = spaces.MultiDiscrete([egocentric.KINDS] * VIEW**2)
         return spaces.Dict({"direction": spaces.Discrete(4), "view": view})
 
     @property
@@ -237,7 +237,7 @@ class MiniGridMemory(Environment):
         recall = (
             1 - 0.9 * memory_returns.mean_steps(self._ends, fetch=True) / self._steps
         )
-        out_of_sight = self._ends.start > _VIEW - 1
+        out_of_sight = self._ends.start > VIEW - 1
         return Card(
             memory="object",
             paper='Chevalier-Boisvert et al. 2023, "Minigrid & Miniworld"',

@@ -22,7 +22,7 @@ from envs.base import (
 from envs.popgym import fleet
 from envs.popgym.common import PAPER
 
-_SHIP, _SHOT = 1, 2  # flags of a cell
+SHIP, SHOT = 1, 2  # flags of a cell
 
 
 class BattleshipState(NamedTuple):
@@ -119,9 +119,9 @@ class Battleship(Environment):
         action = action.astype(jnp.int32)
         cell = action[0] * self.size + action[1]
         here = jnp.arange(self._cells, dtype=jnp.int32) == cell
-        hit = (here & (state.board == _SHIP)).any()
+        hit = (here & (state.board == SHIP)).any()
         after = BattleshipState(
-            board=jnp.where(here, state.board | jnp.int8(_SHOT), state.board),
+            board=jnp.where(here, state.board | jnp.int8(SHOT), state.board),
             hits=state.hits + hit.astype(jnp.int32),
             time=state.time + 1,
             last=cell,
@@ -137,13 +137,13 @@ class Battleship(Environment):
     def oracle(self, key: PRNGKeyArray, state: BattleshipState) -> Int[Array, "2"]:
         """The first cell of a ship that has not been hit."""
         del key
-        cell = (state.board == _SHIP).argmax().astype(jnp.int32)
+        cell = (state.board == SHIP).argmax().astype(jnp.int32)
         return jnp.stack([cell // self.size, cell % self.size])
 
     def hidden(self, state: BattleshipState) -> dict[str, tuple[Array, Array]]:
         """What shots have shown: 0 nothing, 1 water, 2 a ship; since the first."""
-        shot = state.board >= _SHOT
-        known = jnp.where(shot, 1 + (state.board & jnp.int8(_SHIP)), jnp.int8(0))
+        shot = state.board >= SHOT
+        known = jnp.where(shot, 1 + (state.board & jnp.int8(SHIP)), jnp.int8(0))
         return {"known": (known, state.time)}
 
     def render(self, state: BattleshipState) -> UInt8[Array, "64 width 3"]:
@@ -153,9 +153,9 @@ class Battleship(Environment):
         colour = draw.sign(jnp.broadcast_to(state.hit, shape))
         scene = draw.select((cell == state.last).reshape(shape), colour, draw.MARK)
         board = state.board.reshape(shape)
-        ships = draw.select(board % 2 == _SHIP, draw.FLOOR, draw.BACKGROUND)
-        shots = draw.sign(board % 2 == _SHIP)
-        strip = draw.select(board >= _SHOT, shots, ships)
+        ships = draw.select(board % 2 == SHIP, draw.FLOOR, draw.BACKGROUND)
+        shots = draw.sign(board % 2 == SHIP)
+        strip = draw.select(board >= SHOT, shots, ships)
         return draw.frame(draw.board(scene, draw.SCENE), draw.board(strip, draw.STRIP))
 
     @property

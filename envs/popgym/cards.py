@@ -144,7 +144,7 @@ def _suit_tiles() -> np.ndarray:
 def _rank_tiles() -> np.ndarray:
     """The thirteen pictures of ranks, ace to king, from letters of 3 by 5 dots."""
     tiles = _blank(RANKS)
-    for rank, letter in enumerate(_LETTERS):
+    for rank, letter in enumerate(LETTERS):
         dots = np.array([[bit == "1" for bit in f"{int(row):03b}"] for row in letter])
         tiles[rank, 6:26, 6:18][np.kron(dots, np.ones((4, 4), bool))] = _INKS[0]
     return tiles
@@ -159,7 +159,7 @@ def _colour_tiles() -> np.ndarray:
 
 _INKS = ((20, 20, 30), (200, 30, 40))
 # A 2 3 4 5 6 7 8 9 T J Q K: each digit is a row of three dots in binary.
-_LETTERS = (
+LETTERS = (
     *("25755", "61247", "61216", "55711", "74616", "34757", "71222", "75757"),
     *("75716", "72222", "11157", "25563", "55655"),
 )

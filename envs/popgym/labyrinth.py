@@ -27,7 +27,7 @@ from envs.popgym.hunt_and_kill import FREE, OBSTACLE
 START, GOAL, HIDDEN = 2, 3, 4  # squares; the last one in maps only
 LEFT, RIGHT, UP, DOWN, NO_ACTION = range(5)
 MOVES = np.array([[0, 0, -1, 1], [-1, 1, 0, 0]], np.int32)  # rows, columns
-_VISITED = 8  # flag of a square
+VISITED = 8  # flag of a square
 MAZES, PLAYED_STEPS = 2**14, 1024  # that the cards' returns were simulated with
 
 Grid = Int8[Array, "squares squares"]
@@ -58,7 +58,7 @@ class LabyrinthState(NamedTuple):
 
 def square_of(byte: Int8[Array, "*shape"]) -> Int8[Array, "*shape"]:
     """What is there, whether visited or not."""
-    return byte & jnp.int8(_VISITED - 1)
+    return byte & jnp.int8(VISITED - 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Labyrinth(Environment):
         places = 2 * places + 1
         start = self._border(side, places[0])
         goal = self._border(side ^ 1, places[1])
-        grid = grid.at[start].set(START | _VISITED)
+        grid = grid.at[start].set(START | VISITED)
         grid, plan = self._prepare(edges, grid, start, goal)
         zero = jnp.zeros((), jnp.int32)
         state = LabyrinthState(
@@ -148,7 +148,7 @@ class Labyrinth(Environment):
         index = jnp.arange(self.size + 1, dtype=jnp.int32)
         here = (index == row)[:, None] & (index == column)[None, :]
         after = LabyrinthState(
-            grid=jnp.where(here, state.grid | jnp.int8(_VISITED), state.grid),
+            grid=jnp.where(here, state.grid | jnp.int8(VISITED), state.grid),
             plan=state.plan,
             row=row,
             column=column,
@@ -191,7 +191,7 @@ class Labyrinth(Environment):
     def hidden(self, state: LabyrinthState) -> dict[str, tuple[Array, Array]]:
         """The squares the agent has been on, and its own; since the start."""
         squares = square_of(state.grid)
-        known = jnp.where(state.grid >= _VISITED, squares, jnp.int8(HIDDEN))
+        known = jnp.where(state.grid >= VISITED, squares, jnp.int8(HIDDEN))
         place = jnp.stack([state.row, state.column])
         return {"map": (known, state.time), "position": (place, state.time)}
 
@@ -204,7 +204,7 @@ class Labyrinth(Environment):
         here = (index == state.row)[:, None] & (index == state.column)[None, :]
         scene = draw.select(here, draw.AGENT, scene)
         side = draw.SCENE // (self.size + 1)
-        visited = state.grid[1::2, 1::2] >= _VISITED
+        visited = state.grid[1::2, 1::2] >= VISITED
         strip = draw.select(visited, draw.FLOOR, draw.MARK)
         strip = draw.select(here[1::2, 1::2], draw.AGENT, strip)
         return draw.frame(draw.tiles(scene, side, side), draw.board(strip, draw.STRIP))

@@ -23,7 +23,7 @@ from envs.base import (
 from envs.popgym import sweeping
 from envs.popgym.common import PAPER
 
-_CLEAR, _MINE, _VIEWED = 0, 1, 2  # states of a cell
+CLEAR, MINE, VIEWED = 0, 1, 2  # states of a cell
 
 
 class MineSweeperState(NamedTuple):
@@ -108,13 +108,13 @@ class MineSweeper(Environment):
         cell = action[0] * self.size + action[1]
         index = jnp.arange(self._cells, dtype=jnp.int32)
         here = index == cell
-        mine = (here & (state.board == _MINE)).any()
-        new = (here & (state.board == _CLEAR)).any()
+        mine = (here & (state.board == MINE)).any()
+        new = (here & (state.board == CLEAR)).any()
         near = jnp.abs(index // self.size - action[0]) <= 1
         near &= jnp.abs(index % self.size - action[1]) <= 1
-        count = (near & (state.board == _MINE)).sum(dtype=jnp.int32)
+        count = (near & (state.board == MINE)).sum(dtype=jnp.int32)
         after = MineSweeperState(
-            board=jnp.where(here & new, jnp.int8(_VIEWED), state.board),
+            board=jnp.where(here & new, jnp.int8(VIEWED), state.board),
             left=state.left - new.astype(jnp.int32),
             time=state.time + 1,
             last=cell,
@@ -132,20 +132,20 @@ class MineSweeper(Environment):
     def oracle(self, key: PRNGKeyArray, state: MineSweeperState) -> Int[Array, "2"]:
         """The first clear cell that has not been viewed."""
         del key
-        cell = (state.board == _CLEAR).argmax().astype(jnp.int32)
+        cell = (state.board == CLEAR).argmax().astype(jnp.int32)
         return jnp.stack([cell // self.size, cell % self.size])
 
-    def _counts(self, state: MineSweeperState) -> Int8[Array, "size size"]:
+    def counts(self, state: MineSweeperState) -> Int8[Array, "size size"]:
         """The mines around every cell."""
-        mines = (state.board == _MINE).reshape(self.size, self.size).astype(jnp.int8)
+        mines = (state.board == MINE).reshape(self.size, self.size).astype(jnp.int8)
         padded = jnp.pad(mines, 1)
         rows = padded[:-2] + padded[1:-1] + padded[2:]
         return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
 
     def hidden(self, state: MineSweeperState) -> dict[str, tuple[Array, Array]]:
         """What clicks have shown, -1 where there was none; since the first."""
-        viewed = state.board == _VIEWED
-        known = jnp.where(viewed, self._counts(state).ravel(), jnp.int8(-1))
+        viewed = state.board == VIEWED
+        known = jnp.where(viewed, self.counts(state).ravel(), jnp.int8(-1))
         return {"known": (known, state.time)}
 
     def render(self, state: MineSweeperState) -> UInt8[Array, "64 width 3"]:
@@ -160,10 +160,10 @@ class MineSweeper(Environment):
             return jnp.stack([level, level, jnp.full_like(level, 245)], -1)
 
         last = shade(jnp.broadcast_to(state.count, shape))
-        shown = draw.select(board == _MINE, draw.PLUS, last)
+        shown = draw.select(board == MINE, draw.PLUS, last)
         scene = draw.select(index == state.last, shown, draw.MARK)
-        mines = draw.select(board == _MINE, draw.PLUS, draw.BACKGROUND)
-        strip = draw.select(board == _VIEWED, shade(self._counts(state)), mines)
+        mines = draw.select(board == MINE, draw.PLUS, draw.BACKGROUND)
+        strip = draw.select(board == VIEWED, shade(self.counts(state)), mines)
         return draw.frame(draw.board(scene, draw.SCENE), draw.board(strip, draw.STRIP))
 
     @property

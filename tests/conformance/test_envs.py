@@ -1,7 +1,7 @@
 """The same guarantees for every registered task.
 
 Of ids that differ in a number or level only, such as MemoryLength30-v0, the lowest and
-the highest stand for all; the others are slow.
+the highest stand for all, and of tasks as pictures one does; the others are slow.
 """
 
 import itertools
@@ -57,6 +57,7 @@ TWO_PER_FAMILY = [
     "RapidWordLearningE2D5-v0",
     "ObjectPermanence-v0",
     "RoomRecall-v0",
+    "TMazePixels-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
 ]
@@ -83,14 +84,8 @@ COSTLY = (
     "Ballet2Delay16-v0",
     "Ballet8Delay48-v0",
 )
+PICTURES = [id for id in envs.names() if "Pixels-v" in id]
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
-# Two mazes of 1,023 steps each; of each kind the other end is checked. And levels of
-# several episodes, of which two are enough.
-COSTLY = (
-    *("LabyrinthEscapeHard-v0", "LabyrinthExploreEasy-v0"),
-    *("RapidWordLearningE3D5-v0", "RapidWordLearningE4D0-v0"),
-)
-SETTING = re.compile(rf"(\d+|{'|'.join(LEVELS)})-v")
 
 
 def representatives():
@@ -104,11 +99,13 @@ def representatives():
         return [LEVELS.index(x) if x in LEVELS else int(x) for x in found]
 
     chosen = []
-    ids = sorted(envs.names(), key=lambda id: (family(id), setting(id)))
+    ids = sorted(
+        set(envs.names()) - set(PICTURES), key=lambda id: (family(id), setting(id))
+    )
     for _, members in itertools.groupby(ids, family):
         first, *rest = members
         chosen += [first, *rest[-1:]]
-    return [id for id in chosen if id not in COSTLY]
+    return [id for id in (*chosen, "TMazePixels-v0") if id not in COSTLY]
 
 
 LEFT_OUT = sorted(set(envs.names()) - set(representatives()))
@@ -136,14 +133,15 @@ def test_representatives():
             "RapidWordLearningE4D1-v0",
         )
     ]
-    between = [id for id in LEFT_OUT if id not in COSTLY]
+    between = [id for id in LEFT_OUT if id not in (*COSTLY, *PICTURES)]
     assert all(re.search(r"\d-v|Medium-v", id) for id in between)
 
 
 def check(id):
-    """Images cost a hundred times what symbols do: fewer episodes of them."""
+    """Few episodes of pictures, which are a thousand times what other tasks show."""
     env = envs.make(id)
-    envs.check_env(env, episodes=16 if getattr(env, "pixels", False) else 256)
+    pictures = id in PICTURES or getattr(env, "pixels", False)
+    envs.check_env(env, episodes=16 if pictures else 256)
 
 
 @pytest.mark.parametrize("id", representatives())

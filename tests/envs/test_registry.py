@@ -14,8 +14,8 @@ from envs import registry
 from envs._siblings import check_siblings
 from envs.mazes.tmaze import TMaze
 
-NUMBERED = [id for id in envs.names() if re.search(r"\d-v", id)]
-"""Settings of one task that differ in a number: they share its file."""
+NUMBERED = [id for id in envs.names() if re.search(r"(\d|Pixels)-v", id)]
+"""Settings of one task that differ in a number, and tasks as pictures: no files."""
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs" / "env"
 
 
