@@ -192,6 +192,9 @@ def random_cast(rng, dancers):
     return rows, [*parts, np.int8(slots[asked])]
 
 
+PLAYS = 5
+
+
 def chosen(rng, stage, which):
     """Random; to the right one; to another; to the right one at last; to nobody."""
     left = stage.limit - stage.tick
@@ -226,16 +229,16 @@ def test_agrees_with_the_rules(dancers, delay, limit):
     """Images, symbols, words, rewards, both ends, phases and ages, step by step."""
     env = Ballet(dancers, delay, limit)
     rng = np.random.default_rng(dancers)
-    casts = [random_cast(rng, dancers) for _ in range(8)]
-    plays = [follow(rng, rows, env, i % 5) for i, (rows, _) in enumerate(casts)]
-    actions = np.zeros((limit, 8), np.int32)
+    casts = [random_cast(rng, dancers) for _ in range(PLAYS)]
+    plays = [follow(rng, rows, env, i) for i, (rows, _) in enumerate(casts)]
+    actions = np.zeros((limit, PLAYS), np.int32)
     for i, (done, _) in enumerate(plays):
         actions[: len(done), i] = done
-    middle = jnp.full(8, 4, jnp.int32)
+    middle = jnp.full(PLAYS, 4, jnp.int32)
     cast = Cast(
         *(jnp.asarray(np.stack(x)) for x in zip(*[c for _, c in casts], strict=True))
     )
-    state = BalletState(jnp.zeros(8, jnp.int32), middle, middle, cast)
+    state = BalletState(jnp.zeros(PLAYS, jnp.int32), middle, middle, cast)
 
     def look(state):
         word = env._observe(state)
@@ -266,7 +269,7 @@ def test_agrees_with_the_rules(dancers, delay, limit):
             assert (info["phase"][t, i], age[t, i]) == (phase, since), (i, t)
             assert info["decision"][t, i] == rest[2], (i, t)
             assert info["success"][t, i] == (rest[1] == 1), (i, t)
-        endings.add((i % 5, *rest[1:], len(expected) - 1 == limit))
+        endings.add((i, *rest[1:], len(expected) - 1 == limit))
     right, wrong = (1.0, True, False), (0.0, True, False)
     assert {(1, *right, False), (2, *wrong, False), (3, *right, True)} <= endings
     assert (4, 0.0, False, True, True) in endings
