@@ -9,6 +9,7 @@ installed.
 """
 
 import argparse
+import importlib
 import statistics
 import time
 from collections.abc import Callable
@@ -145,10 +146,10 @@ def arcade(
 ) -> Callable[[], float] | None:
     """POPGym Arcade's CountRecallEasy, stepped and started over by its own code."""
     try:
-        from popgym_arcade import make
+        package = importlib.import_module("popgym_arcade")
     except ImportError:
         return None
-    env, parameters = make("CountRecallEasy", partial_obs=True, obs_size=size)
+    env, parameters = package.make("CountRecallEasy", partial_obs=True, obs_size=size)
     reset = jax.vmap(env.reset, in_axes=(0, None))
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
     sample = jax.vmap(env.action_space(parameters).sample)
