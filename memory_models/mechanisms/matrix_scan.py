@@ -110,7 +110,7 @@ def matrix_step(
 
 def read(query: Float[Array, "heads keys"], state: Matrices) -> Array:
     """`q S` of every head."""
-    return (query[:, :, None] * state).sum(1)
+    return jnp.einsum("hk,hkv->hv", query, state)
 
 
 def gated_matrix_scan(
