@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import gymnasium
 import jax
@@ -144,26 +145,43 @@ def describe(space: gymnasium.Space) -> str:
 
 
 def picture(env: Environment) -> np.ndarray | None:
-    """A state some way into an episode, as `render` shows it."""
+    """A state some way into an episode, as `render` shows it.
+
+    Of tasks seen as pictures it is the observation, and beside it the twin's.
+    """
+    if _is_picture(env.observation_space):
+        twin = dataclasses.replace(env, **{"partial_obs": False})
+        pair = [np.asarray(_played(task)[0]) for task in (env, twin)]
+        gap = np.full((pair[0].shape[0], 2, 3), 255, np.uint8)
+        return np.concatenate([pair[0], gap, pair[1]], axis=1)
     if env.render is None:
         return None
+    return np.asarray(jax.jit(env.render)(_played(env)[1]))
+
+
+def _is_picture(space: gymnasium.Space) -> bool:
+    return isinstance(space, spaces.Box) and space.shape[:1] in ((64,), (128,))
+
+
+def _played(env: Environment) -> tuple[Any, Any]:
+    """Observation and state after the oracle, or else chance, has played a while."""
     length = env.card.max_episode_steps or 9
     count = max(1, min(length // 3, 40))
 
-    def play(key: jax.Array) -> jax.Array:
+    def play(key: jax.Array) -> Any:
         keys = jax.random.split(key, count + 1)
-        _, state = env.reset(keys[0])
 
-        def body(state, key):
+        def body(carry, key):
+            _, state = carry
             if env.oracle is not None:
                 action = env.oracle(key, state)
             else:
                 action = sample(env.action_space, key)
-            return env.step(key, state, action)[1], None
+            return env.step(key, state, action)[:2], None
 
-        return env.render(jax.lax.scan(body, state, keys[1:])[0])
+        return jax.lax.scan(body, env.reset(keys[0]), keys[1:])[0]
 
-    return np.asarray(jax.jit(play)(jax.random.key(2)))
+    return jax.jit(play)(jax.random.key(2))
 
 
 def contact_sheet(family: ModuleType) -> Image.Image | None:
