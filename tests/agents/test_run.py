@@ -184,7 +184,7 @@ class Poisoned(Toy):
 
     def step(self, key, state, action):
         observation, state, reward, *rest = super().step(key, state, action)
-        bad = state.noise[1] > 3.6
+        bad = (state.noise[1] > 1.9985) & (state.noise[0] > 0)  # once in 8,192 steps
         return observation, state, jnp.where(bad, jnp.nan, reward), *rest
 
 
