@@ -118,32 +118,26 @@ def compiled(
     keys = jax.random.split(jax.random.key(0), seeds)
     if seeds == 1:
         function, keys = jax.jit(lambda key: rollout(env, key, draw)), keys[0]
-    function(keys).block_until_ready()
-
-    def run() -> float:
-        start = time.perf_counter()
-        function(keys).block_until_ready()
-        return seeds * NUM_ENVS * STEPS / (time.perf_counter() - start) / 1e6
-
-    return run
+    return timed(function, keys, seeds * NUM_ENVS * STEPS / 1e6)
 
 
 def pictures(env: envs.Environment, num_envs: int, steps: int) -> Callable[[], float]:
     """A function that steps a task seen as pictures; thousands of steps per second."""
     draw = actions_of(env, num_envs)
     function = jax.jit(lambda key: rollout(env, key, draw, num_envs, steps))
-    return timed(function, num_envs * steps)
+    return timed(function, jax.random.key(0), num_envs * steps / 1e3)
 
 
-def timed(function: Callable[[Any], jax.Array], steps: int) -> Callable[[], float]:
-    """A function that runs a compiled one once; thousands of steps per second."""
-    key = jax.random.key(0)
-    function(key).block_until_ready()
+def timed(
+    function: Callable[[Any], jax.Array], keys: jax.Array, steps: float
+) -> Callable[[], float]:
+    """A function that runs a compiled one once, and gives `steps` per second."""
+    function(keys).block_until_ready()
 
     def run() -> float:
         start = time.perf_counter()
-        function(key).block_until_ready()
-        return steps / (time.perf_counter() - start) / 1e3
+        function(keys).block_until_ready()
+        return steps / (time.perf_counter() - start)
 
     return run
 
@@ -173,7 +167,7 @@ def arcade(
         start = (state, jnp.zeros(num_envs))
         return jax.lax.scan(body, start, jax.random.split(key, steps))[0][1].sum()
 
-    return timed(jax.jit(function), num_envs * steps)
+    return timed(jax.jit(function), jax.random.key(0), num_envs * steps / 1e3)
 
 
 PICTURED = (
