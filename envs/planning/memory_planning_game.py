@@ -142,8 +142,8 @@ class MemoryPlanningGame(Environment):
 
     def _observe(self, state: MemoryPlanningState) -> Observation:
         here = state.x * self.size + state.y
-        name = lambda place: state.labels.at[place].get(mode="clip")  # noqa: E731
-        return {"goal": name(state.goal), "position": name(here)}
+        names = state.labels.at[jnp.stack([state.goal, here])].get(mode="clip")
+        return {"goal": names[0], "position": names[1]}
 
     def _way(self, state: MemoryPlanningState) -> tuple[Array, Array]:
         """Steps to the right and up to the goal, from 0 to size - 1."""
