@@ -4,6 +4,7 @@ Four forced CPU devices, strict dtype promotion, no silent rank promotion, warni
 errors (pyproject.toml), and every annotated shape checked at run time.
 """
 
+import gc
 import importlib.util
 import mmap
 import os
@@ -43,6 +44,10 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 import jax
 import jaxtyping
 import pytest
+
+# Tracing makes many small objects that live long: to look through them often is a tenth
+# of the suite.
+gc.set_threshold(200_000, 50, 100)
 
 jaxtyping.install_import_hook(["agents", "envs", "memory_models"], "beartype.beartype")
 

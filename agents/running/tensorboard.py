@@ -60,6 +60,9 @@ MAY_BE_MISSING = (
 )
 """Tags that an update may have no value for: no episode ended, constant targets."""
 
+FIRST = ("env.id", "memory.name", "agent.name", "agent.learning_rate", "seed")
+"""Hyper-parameters that a table of runs is read by."""
+
 TIMING = ("time/steps_per_second", "time/compile_seconds", "memory/peak_bytes")
 """Tags of the machine rather than of the run: two equal runs differ in these alone."""
 
@@ -118,6 +121,9 @@ class Writer:
     def hparams(self, values: Mapping[str, Any], metrics: list[str]) -> None:
         """Declare this run's hyper-parameters and the metrics to compare by.
 
+        TensorBoard's table begins with those that are said to differ between runs, and
+        is alphabetical otherwise.
+
         Every run declares the whole of its own, so runs with new hyper-parameters show
         up beside old ones.
         """
@@ -127,7 +133,8 @@ class Writer:
         }
         experiment = api_pb2.Experiment(
             hparam_infos=[
-                api_pb2.HParamInfo(name=key, type=_type(v)) for key, v in plain.items()
+                api_pb2.HParamInfo(name=key, type=_type(v), differs=key in FIRST)
+                for key, v in plain.items()
             ],
             metric_infos=[
                 api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics

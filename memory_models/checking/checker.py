@@ -7,7 +7,7 @@ import numpy as np
 from memory_models.base import MemoryModel
 from memory_models.checking.comparison import CheckError
 from memory_models.checking.probe import make_probe
-from memory_models.checking.properties import PROPERTIES
+from memory_models.checking.properties import PROPERTIES, fixed_structure
 
 __all__ = ["CheckError", "check_memory", "start_patterns"]
 
@@ -28,6 +28,7 @@ def check_memory(
         CheckError: a guarantee is broken; the message says which and what to do.
     """
     probe = make_probe(model, input_size=input_size, half=half, seed=seed)
+    fixed_structure(probe)
     for number, starts in enumerate(start_patterns(probe.time, seed)):
         for check in PROPERTIES.values():
             check(probe, starts, seed + 10 * number)

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import agents
 from agents.running.overrides import compose_config
 from agents.running.plan import warning
-from agents.running.tensorboard import REFERENCES, TAGS, Writer
+from agents.running.tensorboard import FIRST, REFERENCES, TAGS, Writer
 from agents.running.updates import compile_updates, make_update_loop, over_seeds
 from memory_models import Card as MemoryCard
 from tests.agents.test_ratio_one import make_agent
@@ -101,6 +101,11 @@ def test_hparams_are_filled(short_run):
     assert values["env.length"].number_value == 5
     assert values["seed"].number_value == 1
     assert values["agent.previous_reward"].WhichOneof("kind") == "bool_value"
+    data = accumulator.summary_metadata["_hparams_/experiment"].plugin_data
+    parsed = plugin_data_pb2.HParamsPluginData.FromString(data.content)
+    infos = parsed.experiment.hparam_infos
+    assert {info.name for info in infos if info.differs} == set(FIRST)
+    assert {info.name for info in infos} == set(values)
 
 
 def test_config_and_versions_are_kept(short_run):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import memory_models
 from memory_models.checking.checker import start_patterns
 from memory_models.checking.probe import make_probe
-from memory_models.checking.properties import PROPERTIES
+from memory_models.checking.properties import PROPERTIES, fixed_structure
 from tests.conformance import small_models
 
 HALF = 7
@@ -59,6 +59,10 @@ def case(request):
     with jax.enable_x64(double):
         yield name, make_probe(build(name, KEY_SEED), input_size=5, half=HALF, seed=0)
     jax.clear_caches()
+
+
+def test_fixed_structure(case):
+    fixed_structure(case[1])
 
 
 @pytest.mark.parametrize("check", PROPERTIES)
