@@ -5,6 +5,7 @@ that a typo becomes one sentence with the nearest valid name.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -153,7 +154,7 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
         else:
             settings.append((name, value))
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-        chosen = compose("config", overrides=groups)
+        chosen = _chosen(tuple(groups))
         known = _keys(OmegaConf.to_container(chosen, resolve=False))
         words = list(groups)
         for name, value in settings:
@@ -178,6 +179,12 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{_first_line(error)}: the value is of another kind than this setting."
             ) from None
     return plain(config)
+
+
+@functools.cache
+def _chosen(groups: tuple[str, ...]) -> Any:
+    """What the choices of groups come to, for its keys: it may be out of date."""
+    return compose("config", overrides=list(groups))
 
 
 def _check_settable(name: str, chosen: Any) -> None:
