@@ -68,8 +68,10 @@ THEORY: dict[str, Says] = {
     "position": NOTHING,
     "frame_stack": NOTHING | window(3),
     **dict.fromkeys(("elman", "gru", "lstm", "slstm", "lmu"), NONLINEAR),
-    # Each unit alone is monotone in its own state: it counts, it does not alternate.
-    "ind_rnn": NONLINEAR | COUNTING,
+    # A unit sees no other's state and adds what is linear in the input, cut off at 0.
+    # It counts without alternating; that a symbol is marked cannot decide whether it is
+    # added.
+    "ind_rnn": COUNTING | {"previous 4": True, "previous 64": False},
     **dict.fromkeys(("ffm", "retnet"), FIXED_DECAYS),
     **dict.fromkeys(("lru", "s4d", "s5"), UNGATED),
     **dict.fromkeys(("min_gru", "min_lstm", "mamba", "rg_lru"), POSITIVE_DECAYS),

@@ -151,24 +151,30 @@ class RelationalMemory(MemoryModel):
         first, second = self.mlp
         for index in range(len(self.attend)):
             norms = self.block_norm[index]
-            rows = _affine_norm(rows + self._attention(index, rows), norms[:2])
+            # Of the last block the slots alone are wanted, not the input's own row.
+            asking = len(rows) - (index + 1 == len(self.attend))
+            found = self._attention(index, rows, asking)
+            rows = _affine_norm(rows[:asking] + found, norms[:2])
             hidden = second(jax.nn.relu(first(rows)))
             rows = _affine_norm(rows + hidden, norms[2:])
         gates = self.slot_gates(jnp.tanh(slots)) + gates[None]
         write, keep = jnp.split(gates, 2, axis=-1)
-        candidate = jnp.tanh(rows[:-1])
+        candidate = jnp.tanh(rows)
         return jax.nn.sigmoid(write) * candidate + jax.nn.sigmoid(keep + 1.0) * slots
 
-    def _attention(self, index: int, rows: Slots) -> Slots:
-        """Every row attends to all rows, itself included."""
+    def _attention(
+        self, index: int, rows: Float[Array, "rows size"], asking: int
+    ) -> Float[Array, "{asking} size"]:
+        """The first `asking` rows attend to all rows, themselves included."""
         count, heads = rows.shape[0], self.num_heads
         size = rows.shape[1] // heads
         both = _affine_norm(self.attend[index](rows), self.attend_norm[index])
         # A head's query, key and value lie next to each other.
         query, key, value = jnp.split(both.reshape(count, heads, 3 * size), 3, axis=-1)
-        scores = jnp.einsum("nhd,mhd->hnm", query * size**-0.5, key)
+        query = query[:asking] * size**-0.5
+        scores = jnp.einsum("nhd,mhd->hnm", query, key)
         found = jnp.einsum("hnm,mhd->nhd", jax.nn.softmax(scores), value)
-        return found.reshape(count, heads * size)
+        return found.reshape(asking, heads * size)
 
     @property
     def card(self) -> Card:
