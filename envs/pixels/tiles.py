@@ -5,6 +5,7 @@ picture; `tiled` looks a map up in it. Numbers that no tile could show are drawn
 `gauge`.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
@@ -65,8 +66,12 @@ def tiled(
 ) -> Picture:
     """The map `numbers` drawn with the tiles of `sheet`, centred in a picture."""
     rows, columns = numbers.shape
-    _, tile_height, tile_width, _ = sheet.shape
-    found = jnp.asarray(sheet).at[numbers].get(mode="clip")
+    kinds, tile_height, tile_width, _ = sheet.shape
+    # The loop keeps the numbers from being worked out again for every pixel.
+    _, numbers = jax.lax.scan(
+        lambda _, row: (None, jnp.clip(row, 0, kinds - 1)), None, numbers
+    )
+    found = jnp.asarray(sheet).at[numbers].get(mode="promise_in_bounds")
     image = found.transpose(0, 2, 1, 3, 4)
     image = image.reshape(rows * tile_height, columns * tile_width, 3)
     return draw.centre(image, height, width)
