@@ -185,8 +185,9 @@ FOR_ANY_TASK = [
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", FOR_ANY_TASK)
 @pytest.mark.parametrize("case", CASES)
-def test_full_product(memory, case):
-    assert max(gaps(second_rollout(make_agent(memory, **CASES[case])))) <= 1e-4
+def test_full_product(memory, case, x64):
+    """In float64: some memories' values are in the hundreds before any training."""
+    assert max(gaps(second_rollout(make_agent(memory, **CASES[case])))) <= 1e-9
 
 
 @pytest.mark.parametrize("memory", ["ffm", pytest.param("gru", marks=pytest.mark.slow)])

@@ -124,7 +124,7 @@ class MaskedToy(Toy):
 
     def action_mask(self, state):
         if self.actions == "multi":
-            first = jnp.arange(3) != state.time % 3
-            second = jnp.arange(2) != state.time % 2
+            first = jnp.arange(3, dtype=jnp.int32) != state.time % 3
+            second = jnp.arange(2, dtype=jnp.int32) != state.time % 2
             return jnp.concatenate([first, second])
-        return jnp.arange(3) != state.time % 3
+        return jnp.arange(3, dtype=jnp.int32) != state.time % 3

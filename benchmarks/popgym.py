@@ -1,0 +1,121 @@
+"""Are the POPGym tasks right? PPO on eight of them: `python -m benchmarks.popgym`.
+
+`experiment=popgym`, five seeds in one program, gru beside a policy without a memory.
+The last policy of each seed plays new episodes, greedily; the interval is that of the
+mean over seeds (Student's t). A policy without memory whose lower bound exceeds the
+memoryless return of the task's card shows that the card is wrong.
+
+Rows are kept in `benchmarks/results/popgym.json`; see `rows`. A row that is there is
+passed over unless its task or memory is named.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from rich.console import Console
+
+import agents
+import envs
+from agents.running.overrides import compose_config
+from benchmarks.rows import Row, Rows, arguments, load, publish, save
+
+SEEDS = 5
+EPISODES = 4096
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t, two-sided 95 %, by the number of seeds."""
+MEMORIES = ("none", "gru")
+UNSEEN = " without previous action"
+"""Where the previous action is not an input: it is all that RepeatFirst needs."""
+THIRD_PARTY = {
+    "RepeatFirstEasy": 0.860,
+    "RepeatPreviousEasy": 0.890,
+    "CountRecallEasy": -0.655,
+    "HigherLowerEasy": 0.518,
+    "AutoencodeEasy": -0.454,
+    "PositionOnlyCartPoleEasy": 1.0,
+    "MultiarmedBanditEasy": 0.327,
+    "ConcentrationEasy": None,
+}
+"""Somebody else's GRU of 128 units at 3 million steps: the highest mean in training."""
+TASKS = (f"RepeatFirstEasy{UNSEEN}", *THIRD_PARTY)
+
+
+def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
+    """Train and evaluate every seed."""
+    id = f"{task.removesuffix(UNSEEN)}-v0"
+    settings = [
+        f"env={envs.config_name(id)}",
+        f"memory={memory}",
+        "experiment=popgym",
+        f"num_seeds={SEEDS}",
+        f"evaluation.episodes={EPISODES}",
+        "evaluation.interval=null",
+        *(["agent.previous_action=false"] if task.endswith(UNSEEN) else []),
+        *words,
+    ]
+    began = time.perf_counter()
+    result = agents.run(compose_config(settings), Console(quiet=True))
+    return {
+        "task": task,
+        "memory": memory,
+        "returns": [round(float(score.mean), 4) for score in result.scores],
+        "seconds": round(time.perf_counter() - began),
+        "settings": [word for word in words if not word.startswith("run_directory=")],
+    }
+
+
+def interval(returns: Sequence[float]) -> tuple[float, float]:
+    """Mean over seeds, and half the width of its 95 % interval."""
+    count = len(returns)
+    if count < 2:
+        return float(np.mean(returns)), math.inf
+    half = T_95[count] * np.std(returns, ddof=1) / math.sqrt(count)
+    return float(np.mean(returns)), float(half)
+
+
+def table(rows: Rows) -> str:
+    """One line per task."""
+    lines = [
+        "| task | memoryless | none | gru | recall | gru elsewhere |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in TASKS:
+        card = envs.make(f"{task.removesuffix(UNSEEN)}-v0").card
+        cells = [task, _known(card.memoryless.value)]
+        for memory in MEMORIES:
+            row = rows.get(f"{task} {memory}")
+            mean, half = interval(row["returns"]) if row else (math.nan, math.nan)
+            cells.append(f"{mean:.3f} ± {half:.3f}" if row else "")
+        cells += [_known(card.recall.value), _known(THIRD_PARTY.get(task))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _known(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def main() -> None:
+    """Measure what is missing, task by task, and print the table."""
+    parser = arguments(__doc__, "popgym")
+    parser.add_argument("--tasks", help="comma-separated; these are measured anew")
+    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
+    asked = parser.parse_args()
+    tasks = asked.tasks.split(",") if asked.tasks else TASKS
+    memories = asked.memories.split(",") if asked.memories else MEMORIES
+    anew = asked.tasks or asked.memories
+    pairs = [(task, memory) for task in tasks for memory in memories]
+    for task, memory in [] if asked.publish else pairs:
+        name = f"{task} {memory}"
+        if anew or name not in load(asked.results):
+            save(asked.results, name, measure(task, memory, asked.words))
+            print(name, load(asked.results)[name], flush=True)
+            jax.clear_caches()
+    publish(asked.results, table)
+
+
+if __name__ == "__main__":
+    main()

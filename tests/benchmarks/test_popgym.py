@@ -1,0 +1,38 @@
+"""The table of POPGym: its interval, its lines, and the tasks in it."""
+
+import math
+
+import pytest
+
+import envs
+from benchmarks import popgym
+
+
+def test_interval_is_that_of_students_t():
+    # Five values with standard deviation sqrt(2.5): 2.776 * sqrt(2.5 / 5).
+    mean, half = popgym.interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean == 3.0 and half == pytest.approx(1.9629, abs=1e-4)
+    assert popgym.interval([0.5, 0.5])[1] == 0.0
+    assert math.isinf(popgym.interval([0.5])[1])
+
+
+def test_table():
+    row = {"returns": [0.4, 0.6], "task": "RepeatFirstEasy", "memory": "gru"}
+    lines = popgym.table({"RepeatFirstEasy gru": row}).splitlines()
+    assert "| RepeatFirstEasy | -0.461 |  | 0.500 ± 1.271 | 1.000 | 0.860 |" in lines
+    assert len(lines) == 2 + len(popgym.TASKS)
+
+
+def test_tasks_are_registered():
+    assert {f"{x.removesuffix(popgym.UNSEEN)}-v0" for x in popgym.TASKS} <= set(
+        envs.names()
+    )
+
+
+@pytest.mark.slow
+def test_rows_of_two_updates(tmp_path):
+    words = ["total_steps=100", "agent.num_envs=8", "agent.rollout_length=8"]
+    words += [f"run_directory={tmp_path}", "compilation_cache=null"]
+    row = popgym.measure(f"RepeatFirstEasy{popgym.UNSEEN}", "none", words)
+    assert len(row["returns"]) == popgym.SEEDS
+    assert all(-1.0 <= value <= 1.0 for value in row["returns"])
