@@ -149,6 +149,57 @@ def products() -> Sample:
     return sample
 
 
+def ffm_products() -> Sample:
+    """Steps per second of nothing but the matrix products of FFM's update.
+
+    Two encoders and two memories: 128 steps of acting, and per minibatch the forward
+    pass, the gradients of the weights and those that flow on. No other training with
+    these counts in float32 can be faster than its products.
+    """
+    traces, width = 2 * 32 * 4, WIDTH
+    shapes = ((8, width), (width, 64 + 2 * width), (traces, width))
+    keys = jax.random.split(jax.random.key(0), (2, len(shapes)))
+    torsos = tuple(
+        [0.05 * jax.random.normal(k, s) for k, s in zip(row, shapes, strict=True)]
+        for row in keys
+    )
+    batches = jnp.ones((MINIBATCHES, NUM_ENVS * STEPS // MINIBATCHES, 8))
+
+    def forward(layers: Any, x: jax.Array) -> tuple[jax.Array, ...]:
+        encoded = x @ layers[0]
+        projected = encoded @ layers[1]
+        return encoded, projected, projected[:, :traces] @ layers[2]
+
+    def descend(layers: Any, x: jax.Array) -> list[jax.Array]:
+        encoded, projected, mixed = forward(layers, x)
+        flows = jnp.concatenate([mixed @ layers[2].T, projected[:, traces:]], axis=1)
+        found = [x.T @ (flows @ layers[1].T), encoded.T @ flows]
+        found.append(projected[:, :traces].T @ mixed)
+        return [a - 1e-9 * b for a, b in zip(layers, found, strict=True)]
+
+    def update(torsos: Any) -> Any:
+        def minibatch(torsos: Any, x: jax.Array) -> tuple[Any, None]:
+            return tuple(descend(layers, x) for layers in torsos), None
+
+        def act(total: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
+            return total + sum(forward(y, x)[2].sum() for y in torsos), None
+
+        acted, _ = jax.lax.scan(act, jnp.zeros(()), jnp.ones((STEPS, NUM_ENVS, 8)))
+        for _ in range(EPOCHS):
+            torsos, _ = jax.lax.scan(minibatch, torsos, batches)
+        return torsos, acted
+
+    function = jax.jit(update)
+
+    def sample() -> float:
+        began = time.perf_counter()
+        for _ in range(UPDATES):
+            jax.block_until_ready(function(torsos))
+        return UPDATES * NUM_ENVS * STEPS / (time.perf_counter() - began)
+
+    return sample
+
+
 def starts(memories: list[str]) -> dict[str, tuple[float, float]]:
     """Seconds that `train.py` says compiling took: first start, and second start."""
     seconds = {}
@@ -216,6 +267,8 @@ def main() -> None:
     peer = "sb3-contrib RecurrentPPO, LSTM"
     if not asked.without_peer:
         lines[peer] = recurrent_ppo(asked.threads)
+    if asked.separate_memories and "ffm" in memories:
+        lines["ffm, products alone"] = ffm_products()
     product = f"{PRODUCT}^3 product, GFLOP/s"
     lines[product] = products()
 
