@@ -34,7 +34,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -42,7 +41,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.rows import Row, Rows, arguments, load, publish, save
+from benchmarks.rows import Row, Rows, arguments, fill_rows, load
 from envs.chains.memory_chain import LENGTHS, SIZES, MemoryChain
 
 EPISODES = 10_000
@@ -186,19 +185,22 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="name=value, as for train.py")
     asked = parser.parse_args()
     memories = (asked.memories or "none,frame_stack,gru,ffm").split(",")
-    pairs = [(m, s) for s in chosen(asked.settings) for m in memories]
-    for memory, setting in [] if asked.publish else pairs:
-        name = f"{memory} {setting}"
-        old = load(asked.results).get(name, {})
-        if (old.get("episodes"), old.get("settings")) != (asked.episodes, asked.words):
-            save(
-                asked.results,
-                name,
-                measure(memory, setting, asked.episodes, asked.words),
-            )
-            print(name, load(asked.results)[name], flush=True)
-            jax.clear_caches()
-    publish(asked.results, table)
+    pairs = {f"{m} {s}": (m, s) for s in chosen(asked.settings) for m in memories}
+    there = load(asked.results)
+
+    def differs(name: str) -> bool:
+        old = there.get(name, {})
+        return (old.get("episodes"), old.get("settings")) != (
+            asked.episodes,
+            asked.words,
+        )
+
+    fill_rows(
+        asked,
+        filter(differs, pairs),
+        lambda name: measure(*pairs[name], asked.episodes, asked.words),
+        table,
+    )
 
 
 if __name__ == "__main__":

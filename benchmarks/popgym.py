@@ -13,14 +13,13 @@ import math
 import time
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from rich.console import Console
 
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.rows import Row, Rows, arguments, load, publish, save
+from benchmarks.rows import Row, Rows, arguments, fill_rows, load
 
 SEEDS = 5
 EPISODES = 4096
@@ -105,16 +104,13 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="name=value, as for train.py")
     asked = parser.parse_args()
     tasks = asked.tasks.split(",") if asked.tasks else TASKS
+    if unknown := set(tasks) - set(TASKS):
+        parser.error(f"no task {unknown.pop()!r}; they are {', '.join(TASKS)}")
     memories = asked.memories.split(",") if asked.memories else MEMORIES
-    anew = asked.tasks or asked.memories
-    pairs = [(task, memory) for task in tasks for memory in memories]
-    for task, memory in [] if asked.publish else pairs:
-        name = f"{task} {memory}"
-        if anew or name not in load(asked.results):
-            save(asked.results, name, measure(task, memory, asked.words))
-            print(name, load(asked.results)[name], flush=True)
-            jax.clear_caches()
-    publish(asked.results, table)
+    pairs = {f"{t} {m}": (t, m) for t in tasks for m in memories}
+    there = {} if asked.tasks or asked.memories else load(asked.results)
+    names = [name for name in pairs if name not in there]
+    fill_rows(asked, names, lambda x: measure(*pairs[x], asked.words), table)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ file, between two marks, and never edited by hand.
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,26 @@ def fill(
     table: Callable[[Rows], str],
 ) -> None:
     """Measure what is asked for, or else what is missing; then publish the table."""
-    path: Path = asked.results
-    missing = [name for name in memory_models.names() if name not in load(path)]
-    names = asked.memories.split(",") if asked.memories else missing
+    there = load(asked.results)
+    missing = [name for name in memory_models.names() if name not in there]
+    fill_rows(
+        asked, asked.memories.split(",") if asked.memories else missing, measure, table
+    )
+
+
+def fill_rows(
+    asked: argparse.Namespace,
+    names: Iterable[str],
+    measure: Callable[[str], Row],
+    table: Callable[[Rows], str],
+) -> None:
+    """Measure the rows `names`, unless only to publish; then publish the table."""
     for name in [] if asked.publish else names:
         row = measure(name)
-        save(path, name, row)
+        save(asked.results, name, row)
         print(name, json.dumps(row), flush=True)
         jax.clear_caches()
-    publish(path, table)
+    publish(asked.results, table)
 
 
 def publish(path: Path, table: Callable[[Rows], str]) -> None:

@@ -91,8 +91,3 @@ COLUMNS = {
     "dual_coding": {"place": (0, 2), "cue": (2, 5)},
     "spatial_transformer": {"raw/place": (0, 3)},
 }
-
-FLOAT32_GRADIENTS = {"gated_delta_net": 4, "mlstm": 2, "xlstm": 16}
-"""Where gradients of sequence and scanned step differ by up to so many times 1e-5 of
-the largest in float32: gates multiply along the chunk, the mLSTM divides by a sum that
-can vanish. In float64 they agree to 1e-10 like the others'."""
