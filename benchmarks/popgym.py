@@ -76,13 +76,18 @@ def interval(returns: Sequence[float]) -> tuple[float, float]:
 
 
 def table(rows: Rows) -> str:
-    """One line per task."""
+    """One line per task, and why a card does not know a return."""
+    reasons = []
     lines = [
         "| task | memoryless | none | gru | recall | gru elsewhere |",
         "|---|---|---|---|---|---|",
     ]
     for task in TASKS:
         card = envs.make(f"{task.removesuffix(UNSEEN)}-v0").card
+        for name in ("memoryless", "recall"):
+            known = getattr(card, name)
+            if known.value is None:
+                reasons.append(f"- {task}, {name}: {known.note}.")
         cells = [task, _known(card.memoryless.value)]
         for memory in MEMORIES:
             row = rows.get(f"{task} {memory}")
@@ -90,7 +95,7 @@ def table(rows: Rows) -> str:
             cells.append(f"{mean:.3f} ± {half:.3f}" if row else "")
         cells += [_known(card.recall.value), _known(THIRD_PARTY.get(task))]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "Unknown, because:", "", *reasons])
 
 
 def _known(value: float | None) -> str:

@@ -20,7 +20,18 @@ def test_table():
     row = {"returns": [0.4, 0.6], "task": "RepeatFirstEasy", "memory": "gru"}
     lines = popgym.table({"RepeatFirstEasy gru": row}).splitlines()
     assert "| RepeatFirstEasy | -0.461 |  | 0.500 ± 1.271 | 1.000 | 0.860 |" in lines
-    assert len(lines) == 2 + len(popgym.TASKS)
+    assert lines.index("") == 2 + len(popgym.TASKS)
+
+
+def test_every_return_that_a_card_does_not_know_has_its_reason():
+    text = popgym.table({})
+    for task in popgym.TASKS:
+        card = envs.make(f"{task.removesuffix(popgym.UNSEEN)}-v0").card
+        for name in ("memoryless", "recall"):
+            known = getattr(card, name)
+            told = f"- {task}, {name}: {known.note}." in text
+            assert told == (known.value is None)
+            assert known.note or known.value is not None
 
 
 def test_tasks_are_registered():
