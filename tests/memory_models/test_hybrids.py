@@ -8,6 +8,11 @@ import pytest
 
 import memory_models
 from memory_models.mechanisms.layers import layer_norm
+from tests.memory_models.attention import test_attention
+from tests.memory_models.linear import test_mamba, test_mlstm, test_rg_lru
+from tests.memory_models.linear.model_loops import compare_long, linear
+from tests.memory_models.linear.model_loops import layer_norm as normal
+from tests.memory_models.recurrences import test_slstm
 
 KEY = jax.random.key(0)
 build = eqx.filter_jit(memory_models.make)
@@ -64,6 +69,48 @@ def by_hand(model, state, inputs, starts):
             gate, value = jnp.split(layer_norm(x) @ forward.into.weight, 2, axis=-1)
             x = x + scale * (jax.nn.gelu(gate) * value) @ forward.out.weight
     return layer_norm(x), states
+
+
+def attend(model, inputs, starts):
+    return None, test_attention.reference(model, inputs, starts)
+
+
+PART_LOOPS = {
+    "RealGatedLinearRecurrentUnit": test_rg_lru.loop,
+    "SlidingWindowAttention": attend,
+    "Mamba": test_mamba.loop,
+    "MatrixLSTM": test_mlstm.loop,
+    "ScalarLSTM": test_slstm.loop,
+}
+"""The references of the parts, each from the equations of its own paper."""
+
+
+def loop(model, inputs, starts):
+    """The parts' references, one over the other, in double precision."""
+    x = linear(model.encode, inputs)
+    branches = sum(f is not None for f in model.feed_forward)
+    scale = (branches + sum(not layer.is_block for layer in model.layers)) ** -0.5
+    for layer, forward in zip(model.layers, model.feed_forward, strict=True):
+        read = x if layer.is_block else normal(x)
+        _, y = PART_LOOPS[type(layer).__name__](layer, read, starts)
+        x = y if layer.is_block else x + scale * y
+        if forward is not None:
+            gate, value = np.split(linear(forward.into, normal(x)), 2, axis=-1)
+            x = x + scale * linear(forward.out, test_rg_lru.gelu(gate) * value)
+    return None, normal(x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("griffin", {"window": 5}),
+        ("samba", {"window": 5}),
+        ("xlstm", {"output_size": 8}),
+    ],
+)
+def test_float32_stays_with_float64(name, options):
+    compare_long(name, loop, 100_000, **options)
 
 
 def test_any_model_can_be_stacked():

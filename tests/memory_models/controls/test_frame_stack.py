@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import memory_models
+from tests.memory_models.linear.model_loops import compare_long
 
 
 def make(frames=4, output_size=9):
@@ -40,7 +41,7 @@ def reference(model, inputs, starts, frames):
         if start:
             episode = []
         episode.append(x @ weights[0][0] + weights[0][1])
-        have = episode[::-1][:frames]
+        have = episode[: -frames - 1 : -1]
         missing = frames - len(have)
         stacked = np.concatenate([*have, np.zeros(missing * width)])
         bits = [1.0] * (len(have) - 1) + [0.0] * missing
@@ -62,6 +63,14 @@ def test_outputs_are_those_of_a_list_of_frames(x64, frames, time):
     )
     expected = reference(model, inputs, starts, frames)
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    def loop(model, inputs, starts):
+        return None, reference(model, inputs, starts, 4)
+
+    compare_long("frame_stack", loop, time, frames=4)
 
 
 def test_a_zero_frame_is_not_a_missing_frame():

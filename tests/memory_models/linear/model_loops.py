@@ -15,11 +15,11 @@ INPUTS, OUTPUTS = 5, 6
 build = eqx.filter_jit(memory_models.make)
 
 
-def make(name, seed=0, **options):
+def make(name, seed=0, output_size=OUTPUTS, **options):
     return build(
         name,
         input_size=INPUTS,
-        output_size=OUTPUTS,
+        output_size=output_size,
         key=jax.random.key(seed),
         **options,
     )

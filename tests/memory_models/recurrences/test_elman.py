@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import memory_models
+from tests.memory_models.linear.model_loops import compare_long, linear
 from tests.memory_models.recurrences.torch_recurrence import (
     HIDDEN,
     INPUTS,
@@ -41,6 +42,19 @@ def test_outputs_and_gradients_are_those_of_torch(x64):
     torch.manual_seed(0)
     reference = torch.nn.RNN(INPUTS, HIDDEN).double()
     compare("elman", reference, transplant, gradients_of)
+
+
+def loop(model, inputs, starts):
+    h, outputs = np.zeros(model.recurrent.weight.shape[0]), []
+    for x, start in zip(linear(model.project, inputs), starts, strict=True):
+        h = np.tanh(x + (0.0 if start else 1.0) * h @ model.recurrent.weight)
+        outputs.append(h)
+    return [h], np.array(outputs)
+
+
+@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    compare_long("elman", loop, time)
 
 
 def test_recurrent_weights_start_orthogonal():

@@ -4,9 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
 import memory_models
+from tests.memory_models.linear.model_loops import compare_long, linear, sigmoid
 from tests.memory_models.recurrences.torch_recurrence import HIDDEN, INPUTS, compare
 
 
@@ -44,6 +46,23 @@ def test_outputs_and_gradients_are_those_of_torch(x64):
     torch.manual_seed(0)
     reference = torch.nn.GRU(INPUTS, HIDDEN).double()
     compare("gru", reference, transplant, gradients_of)
+
+
+def loop(model, inputs, starts):
+    h, outputs = np.zeros(model.recurrent[0].weight.shape[0]), []
+    for x, start in zip(linear(model.project, inputs), starts, strict=True):
+        h = np.zeros_like(h) if start else h
+        in_r, in_z, in_n = np.split(x, 3)
+        of_r, of_z, of_n = (linear(gate, h) for gate in model.recurrent)
+        z = sigmoid(in_z + of_z)
+        h = (1 - z) * np.tanh(in_n + sigmoid(in_r + of_r) * of_n) + z * h
+        outputs.append(h)
+    return [h], np.array(outputs)
+
+
+@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    compare_long("gru", loop, time)
 
 
 def test_an_update_gate_of_one_keeps_the_state():

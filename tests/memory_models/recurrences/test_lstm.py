@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import memory_models
+from tests.memory_models.linear.model_loops import compare_long, linear, sigmoid
 from tests.memory_models.recurrences.torch_recurrence import (
     HIDDEN,
     INPUTS,
@@ -47,6 +48,26 @@ def test_outputs_and_gradients_are_those_of_torch(x64):
     torch.manual_seed(0)
     reference = torch.nn.LSTM(INPUTS, HIDDEN).double()
     compare("lstm", reference, transplant, gradients_of)
+
+
+def loop(model, inputs, starts):
+    h = c = np.zeros(model.recurrent[0].weight.shape[0])
+    outputs = []
+    for x, start in zip(linear(model.project, inputs), starts, strict=True):
+        h, c = (np.zeros_like(h), np.zeros_like(c)) if start else (h, c)
+        i, f, g, o = (
+            part + linear(gate, h)
+            for part, gate in zip(np.split(x, 4), model.recurrent, strict=True)
+        )
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return [h, c], np.array(outputs)
+
+
+@pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_float32_stays_with_float64(time):
+    compare_long("lstm", loop, time)
 
 
 def test_weights_start_as_documented():
