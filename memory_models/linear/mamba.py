@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
+from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.layers import Linear, check_sizes
+from memory_models.mechanisms.layers import Linear, check_sizes, rms_norm
 from memory_models.mechanisms.linear_scan import diagonal_scan
 
 Modes = Float[Array, "channels modes"]
@@ -20,13 +21,15 @@ State = tuple[Modes, Tail]
 class Mamba(MemoryModel):
     """Mamba, the selective state space S6 in its block (Gu and Dao 2023).
 
-        u = x W_u,  c = silu(convolution(u))                       [channels]
+        n = rms_norm(x),  u = n W_u,  c = silu(convolution(u))     [channels]
         r, B, C = c W_x,   dt = softplus(r W_dt + b_dt)            dt: [channels]
         h_t = exp(-dt exp(log_rate)) * h_{t-1} + (dt * c)^T B      [channels, modes]
         o = h_t C + D * c
-        y = (o * silu(x W_z)) W_o + x W_s + b                      [outputs]
+        y = (o * silu(n W_z)) W_o + x W_s + b                      [outputs]
 
-    A large dt forgets and writes, a dt of 0 keeps everything. The paper adds its input
+    A large dt forgets and writes, a dt of 0 keeps everything. The norm is that of the
+    paper's block: what is remembered grows with the fifth power of n, so that of
+    inputs a quarter as large a thousandth would be read. The paper adds its input
     where x W_s is added here, and its W_u and W_z have no biases, where these do. The
     states of a chunk of time are computed again in the backward pass, so that not all
     of them are stored.
@@ -145,8 +148,11 @@ class Mamba(MemoryModel):
     def _project(self, inputs: Float[Array, "*time features"]) -> tuple:
         """u, the gate and the skip connection."""
         width = self.through.shape[0]
-        u, gate, skip = jnp.split(self.project(inputs), [width, 2 * width], axis=-1)
-        return u, jax.nn.silu(gate), skip
+        weight, bias = self.project.weight, self.project.bias
+        inner, skip = jnp.split(weight, [2 * width], axis=-1)
+        on_inner, on_skip = jnp.split(bias, [2 * width])
+        u, gate = jnp.split(affine(rms_norm(inputs), inner, on_inner), 2, axis=-1)
+        return u, jax.nn.silu(gate), affine(inputs, skip, on_skip)
 
     def _select(self, mixed: Float[Array, "*time channels"]) -> tuple:
         """dt, B and C."""

@@ -14,6 +14,7 @@ from tests.memory_models.linear.model_loops import (
     make,
     numbers,
     perturbed,
+    rms_norm,
     run,
     silu,
     softplus,
@@ -32,7 +33,9 @@ def loop(model, inputs, starts):
         if start:
             h = np.zeros_like(h)
             convolve.reset()
-        u, z, skip = np.split(linear(model.project, x), [channels, 2 * channels])
+        normal = linear(model.project, rms_norm(x))
+        u, z = np.split(normal[: 2 * channels], 2)
+        skip = linear(model.project, x)[2 * channels :]
         c = silu(convolve(u))
         r, b, read = np.split(linear(model.select, c), [rank, rank + modes])
         dt = softplus(linear(model.step_size, r))
