@@ -12,7 +12,7 @@ import argparse
 import importlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -224,11 +224,13 @@ def popgym_process(id: str) -> Callable[[], float] | None:
     return run
 
 
-def popgym_table() -> None:
-    """Every task of POPGym beside one process of its package."""
+def popgym_table(families: Sequence[str]) -> None:
+    """Tasks of POPGym whose ids begin so, beside one process of its package."""
     print("| task | M steps/s | package, k steps/s | times |")
     print("|---|---|---|---|")
     for id in TASKS:
+        if not id.startswith(tuple(families)):
+            continue
         env = envs.make(id)
         ours, theirs = compiled(env, draw=actions_of(env)), popgym_process(id)
         rounds = [(ours(), theirs() if theirs else None) for _ in range(3)]
@@ -246,10 +248,16 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--popgym", action="store_true", help="POPGym's tasks")
+    parser.add_argument(
+        "--families", default="", help="with --popgym: of these only, comma-separated"
+    )
     parser.add_argument("--pixels", action="store_true", help="tasks as pictures")
     chosen = parser.parse_args()
     if chosen.popgym:
-        popgym_table()
+        families = chosen.families.split(",")
+        if unknown := [x for x in families if not any(t.startswith(x) for t in TASKS)]:
+            parser.error(f"no task of POPGym begins with {unknown[0]!r}")
+        popgym_table(families)
         return
     if chosen.pixels:
         pixels_table()

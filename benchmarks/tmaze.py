@@ -36,18 +36,20 @@ def measure(memory: str, seeds: list[int], settings: list[str]) -> Row:
         "returns": returns,
         "verdicts": verdicts,
         "seconds": seconds,
-        "settings": settings,
+        "settings": [x for x in settings if not x.startswith("run_directory=")],
     }
 
 
 def table(rows: Rows) -> str:
-    """Returns of the greedy policy, one per seed."""
+    """Returns of the greedy policy, one per seed; settings that are not the default."""
     lines = ["| memory | return, by seed | verdict | seconds |", "|---|---|---|---|"]
     for name in sorted(rows):
         row = rows[name]
         returns = ", ".join(f"{x:.2f}" for x in row["returns"])
         used = sum(x == "memory used" for x in row["verdicts"])
         seconds = ", ".join(str(x) for x in row["seconds"])
+        if row["settings"]:
+            seconds += f" ({', '.join(row['settings'])})"
         lines.append(
             f"| {name} | {returns} | memory used: {used} of {len(row['returns'])} | "
             f"{seconds} |"

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
 from memory_models.mechanisms.layers import Linear, check_sizes, rms_norm
@@ -147,12 +146,11 @@ class Mamba(MemoryModel):
 
     def _project(self, inputs: Float[Array, "*time features"]) -> tuple:
         """u, the gate and the skip connection."""
-        width = self.through.shape[0]
-        weight, bias = self.project.weight, self.project.bias
-        inner, skip = jnp.split(weight, [2 * width], axis=-1)
-        on_inner, on_skip = jnp.split(bias, [2 * width])
-        u, gate = jnp.split(affine(rms_norm(inputs), inner, on_inner), 2, axis=-1)
-        return u, jax.nn.silu(gate), affine(inputs, skip, on_skip)
+        inner = 2 * self.through.shape[0]
+        into = jax.tree.map(lambda leaf: leaf[..., :inner], self.project)
+        around = jax.tree.map(lambda leaf: leaf[..., inner:], self.project)
+        u, gate = jnp.split(into(rms_norm(inputs)), 2, axis=-1)
+        return u, jax.nn.silu(gate), around(inputs)
 
     def _select(self, mixed: Float[Array, "*time channels"]) -> tuple:
         """dt, B and C."""
