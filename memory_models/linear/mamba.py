@@ -27,8 +27,8 @@ class Mamba(MemoryModel):
         y = (o * silu(n W_z)) W_o + x W_s + b                      [outputs]
 
     A large dt forgets and writes, a dt of 0 keeps everything. The norm is that of the
-    paper's block: what is remembered grows with the fifth power of n, so that of
-    inputs a quarter as large a thousandth would be read. The paper adds its input
+    paper's block: what is read of the past grows with c, B, C and the gate, the fourth
+    power of n, and x W_s only as fast as x. The paper adds its input
     where x W_s is added here, and its W_u and W_z have no biases, where these do. The
     states of a chunk of time are computed again in the backward pass, so that not all
     of them are stored.
