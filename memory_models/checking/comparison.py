@@ -1,6 +1,5 @@
 """Comparisons that fail with a sentence: what is wrong, why it matters, what to do."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,39 +16,16 @@ def fail(wrong: str, why: str, advice: str) -> None:
 
 
 def same(
-    tolerance: float,
-    one: Any,
-    other: Any,
-    what: str,
-    why: str,
-    advice: str,
-    rounding: Callable[[], list[float]] | None = None,
+    tolerance: float, one: Any, other: Any, what: str, why: str, advice: str
 ) -> None:
-    """Compare two pytrees; the tolerance grows with values above 1.
-
-    Args:
-        tolerance: allowed difference where values are about 1.
-        one: a pytree.
-        other: another of the same structure.
-        what: the two, for the message.
-        why: it matters.
-        advice: what to do.
-        rounding: called only where a difference exceeds the tolerance; a difference
-            per leaf that is allowed nevertheless.
-
-    Raises:
-        CheckError: they differ.
-    """
-    leaves = jax.tree.leaves(one), jax.tree.leaves(other)
-    for index, (a, b) in enumerate(zip(*leaves, strict=True)):
+    """Compare two pytrees; the tolerance grows with values above 1."""
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         a, b = np.asarray(a), np.asarray(b)
         if a.dtype.kind in "biu":
             difference, allowed = float((a != b).any()), 0.0
         else:
             difference = float(np.abs(a - b).max(initial=0.0))
             allowed = tolerance * max(1.0, float(np.abs(a).max(initial=0.0)))
-            if difference > allowed and rounding is not None:
-                allowed = max(allowed, rounding()[index])
         if not difference <= allowed:
             fail(
                 f"{what[0].upper()}{what[1:]} differ by {difference:.3g}, where "

@@ -87,31 +87,6 @@ class Probe:
         pull = _pull_scanned if scanned else _pull_sequence
         return pull(self.model, state, inputs, jnp.asarray(starts), weights)
 
-    def rounding(
-        self, state: Any, inputs: Array, starts: np.ndarray, weights: tuple
-    ) -> dict[str, list[float]]:
-        """How well the gradients are determined by numbers that have been rounded.
-
-        Returns:
-            As `gradients`, but of each leaf the largest change when parameters, state
-            and inputs change by up to one unit in the last place, in 4 random ways and
-            in both programs.
-        """
-        generator = np.random.default_rng(0)
-        model, flags = self.model, jnp.asarray(starts)
-        largest: dict[str, list[float]] = {}
-        for pull in (_pull_sequence, _pull_scanned):
-            before = pull(model, state, inputs, flags, weights)
-            for _ in range(4):
-                moved = _jittered((model, state, inputs), generator)
-                after = pull(moved[0], moved[1], moved[2], flags, weights)
-                for name, tree in jax.tree.map(_change, before, after).items():
-                    changes = jax.tree.leaves(tree)
-                    known = largest.get(name, changes)
-                    pairs = zip(changes, known, strict=True)
-                    largest[name] = [max(pair) for pair in pairs]
-        return largest
-
 
 def make_probe(
     model: MemoryModel, *, input_size: int | None, half: int, seed: int
@@ -130,22 +105,6 @@ def make_probe(
     outputs = abstract_call(model, size, half)[1]
     double = parameter_dtype(model) == jnp.float64
     return Probe(model, size, outputs.shape[-1], half, 1e-10 if double else 1e-5)
-
-
-def _jittered(tree: Any, generator: np.random.Generator) -> Any:
-    """Every number times at most 1 plus or minus the precision of its kind."""
-
-    def one(leaf: Array) -> Array:
-        precision = float(jnp.finfo(leaf.dtype).eps)
-        factor = 1.0 + precision * generator.uniform(-1.0, 1.0, leaf.shape)
-        return leaf * jnp.asarray(factor, leaf.dtype)
-
-    numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
-    return eqx.combine(jax.tree.map(one, numbers), rest)
-
-
-def _change(before: Array, after: Array) -> float:
-    return float(jnp.abs(after - before).max(initial=0.0))
 
 
 def parameter_dtype(model: MemoryModel) -> Any:
