@@ -170,31 +170,32 @@ def arcade(
     return timed(jax.jit(function), jax.random.key(0), num_envs * steps / 1e3)
 
 
-PICTURED = (
-    *("CountRecallEasy", "AutoencodeEasy", "ConcentrationEasy", "BattleshipEasy"),
-    *("MineSweeperEasy", "LabyrinthEscapeEasy", "MiniGridMemory", "TMaze"),
-    "PositionOnlyCartPoleEasy",
-)
+def pixels_table(families: Sequence[str]) -> None:
+    """Tasks as pictures of 128 for 64 streams, in turn with POPGym Arcade's.
 
-
-def pixels_table() -> None:
-    """Tasks as pictures, 64 and 1,024 streams, in turn with POPGym Arcade's."""
+    CountRecallEasy also as pictures of 64, and for 1,024 streams.
+    """
     theirs = arcade()
-    print("| task | picture | streams | k steps/s | twin, k steps/s | of Arcade's |")
-    print("|---|---|---|---|---|---|")
-    for name in PICTURED:
-        for size, num_envs in ((64, 64), (64, 1024), (128, 64), (128, 1024)):
-            if name != "CountRecallEasy" and (size, num_envs) != (128, 64):
+    print("| task | picture | streams | k steps/s | twin | Arcade's | times | twin |")
+    print("|---|---|---|---|---|---|---|---|")
+    for id in envs.names():
+        task = id.removesuffix("Pixels-v0")
+        if task == id or not id.startswith(tuple(families)):
+            continue
+        for size, num_envs in ((128, 64), (128, 1024), (64, 64), (64, 1024)):
+            if task != "CountRecallEasy" and (size, num_envs) != (128, 64):
                 continue
             runs = [theirs] if theirs else []
             for partial_obs in (True, False):
-                settings = {"image_size": size, "partial_obs": partial_obs}
-                env = envs.make(f"{name}Pixels-v0", **settings)
+                env = envs.make(id, image_size=size, partial_obs=partial_obs)
                 runs.append(pictures(env, num_envs, max(8, 2048 // num_envs)))
             rounds = [[run() for run in runs] for _ in range(3)]
             *peer, seen, whole = map(statistics.median, zip(*rounds, strict=True))
-            ratio = f"{seen / peer[0]:.3g} ({peer[0]:.3g} k)" if peer else ""
-            cells = (name, size, num_envs, f"{seen:.3g}", f"{whole:.3g}", ratio)
+            beside = ["", "", ""]
+            if peer:
+                numbers = peer[0], seen / peer[0], whole / peer[0]
+                beside = [f"{number:.3g}" for number in numbers]
+            cells = (task, size, num_envs, f"{seen:.3g}", f"{whole:.3g}", *beside)
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -249,18 +250,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--popgym", action="store_true", help="POPGym's tasks")
     parser.add_argument(
-        "--families", default="", help="with --popgym: of these only, comma-separated"
+        "--families",
+        default="",
+        help="with --popgym or --pixels: of these only, comma-separated",
     )
     parser.add_argument("--pixels", action="store_true", help="tasks as pictures")
     chosen = parser.parse_args()
-    if chosen.popgym:
+    if chosen.popgym or chosen.pixels:
         families = chosen.families.split(",")
-        if unknown := [x for x in families if not any(t.startswith(x) for t in TASKS)]:
-            parser.error(f"no task of POPGym begins with {unknown[0]!r}")
-        popgym_table(families)
-        return
-    if chosen.pixels:
-        pixels_table()
+        ids = TASKS if chosen.popgym else [id for id in envs.names() if "Pixels" in id]
+        if unknown := [x for x in families if not any(id.startswith(x) for id in ids)]:
+            parser.error(f"no such task begins with {unknown[0]!r}")
+        (popgym_table if chosen.popgym else pixels_table)(families)
         return
     repeat = envs.make("RepeatPreviousEasy-v0")
     lines = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 from PIL import Image, ImageDraw
@@ -33,9 +34,10 @@ What the columns mean is on [the page of the contract](environments.md#the-card)
 *Horizon* is the fewest and the most steps between a cue and the action that uses it;
 *longest* is the longest episode. Returns: `=` exact, `~` computed, `±` simulated with
 the half width of its 95 % interval, `?` unknown (the card says why). Above the line of
-a picture is what the agent observes, below it what must be remembered, which no
-observation shows. Parameters can be changed on the command line (`env.length=40`) and
-in Python (`envs.make(id, length=40)`).
+a picture is what the agent observes, or the scene that it is in (the mazes show more of
+it than the agent sees); below it what must be remembered, which no observation shows.
+Parameters can be changed on the command line (`env.length=40`) and in Python
+(`envs.make(id, length=40)`).
 """
 _RETURNS = ("floor", "memoryless", "recall", "oracle")
 _HOW = {"exact": "=", "computed": "~", "simulated": "±"}
@@ -164,7 +166,10 @@ def _is_picture(space: gymnasium.Space) -> bool:
 
 
 def _played(env: Environment) -> tuple[Any, Any]:
-    """Observation and state after the oracle, or else chance, has played a while."""
+    """Observation and state after the oracle, or else chance, has played a while.
+
+    That is a third of the longest episode, but at most 40 steps, and not to the end.
+    """
     length = env.card.max_episode_steps or 9
     count = max(1, min(length // 3, 40))
 
@@ -172,14 +177,21 @@ def _played(env: Environment) -> tuple[Any, Any]:
         keys = jax.random.split(key, count + 1)
 
         def body(carry, key):
-            _, state = carry
+            seen, over = carry
             if env.oracle is not None:
-                action = env.oracle(key, state)
+                action = env.oracle(key, seen[1])
             else:
                 action = sample(env.action_space, key)
-            return env.step(key, state, action)[:2], None
+            observation, state, _, terminated, truncated, _ = env.step(
+                key, seen[1], action
+            )
+            over |= terminated | truncated
+            after = observation, state
+            seen = jax.tree.map(lambda a, b: jnp.where(over, a, b), seen, after)
+            return (seen, over), None
 
-        return jax.lax.scan(body, env.reset(keys[0]), keys[1:])[0]
+        start = env.reset(keys[0]), jnp.zeros((), bool)
+        return jax.lax.scan(body, start, keys[1:])[0][0]
 
     return jax.jit(play)(jax.random.key(2))
 

@@ -29,9 +29,10 @@ class Gymnax(Environment):
 
     Auto-reset is bypassed: only `reset_env` and `step_env` are used. Where `step_env`
     returns six values (gymnax 1.0) ends are taken from it. Where it returns five, its
-    `done` says nothing about why: with `max_steps_in_episode` among its parameters the
-    limit is lifted inside, and an episode that reaches it is truncated here instead,
-    with its state still worth something; without it every end is a termination.
+    `done` says nothing about why: with `max_steps_in_episode` among its parameters an
+    end that a task without the limit would have had, too, is a termination, and one at
+    the limit a truncation, with its state still worth something; without it every end
+    is a termination.
 
     What the task demands of memory is not known: all returns on its card are unknown,
     so runs end without a verdict.
@@ -72,18 +73,18 @@ class Gymnax(Environment):
     def _limit(self) -> int | None:
         return self.max_steps or self._own_limit
 
-    @property
-    def _unlimited(self) -> Any:
+    def _limited(self, limit: int | None) -> Any:
+        """The task's parameters with that limit, if it has one."""
         params = self._task[1]
-        if self._own_limit is None:
+        if limit is None or limit == self._own_limit:
             return params
-        return params.replace(max_steps_in_episode=_NO_LIMIT)
+        return params.replace(max_steps_in_episode=limit)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Any, Any]:
         """Start an episode; the state carries the number of steps taken."""
         task, _ = self._task
         with _lenient():
-            observation, state = task.reset_env(key, self._unlimited)
+            observation, state = task.reset_env(key, self._limited(self._limit))
         fixed = jax.tree.map(_strong, state)
         return self._observed(observation), (fixed, jnp.zeros((), jnp.int32))
 
@@ -92,8 +93,12 @@ class Gymnax(Environment):
         task, _ = self._task
         inner, time = state
         with _lenient():
-            result = task.step_env(key, inner, action, self._unlimited)
-        observation, after, reward, *ends, _ = result
+            step = functools.partial(task.step_env, key, inner, action)
+            observation, after, reward, *ends, _ = step(self._limited(self._limit))
+            if len(ends) == 1 and self._limit is not None:
+                # A task may show the time that is left, so the limit is lifted for the
+                # flag alone; compiled, what both share is computed once.
+                ends = [step(self._limited(_NO_LIMIT))[3]]
         after = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), after, inner)
         terminated = jnp.asarray(ends[0], bool)
         truncated = jnp.asarray(ends[1], bool) if len(ends) > 1 else jnp.zeros((), bool)

@@ -115,7 +115,7 @@ class SwitchingBandit(Environment):
             reward.astype(float_dtype()),
             after.time >= self.length,
             jnp.zeros((), bool),
-            {"success": arm == state.best, "decision": state.time > 1},
+            {"decision": state.time > 1},
         )
 
     def oracle(self, key: PRNGKeyArray, state: SwitchingBanditState) -> Int[Array, ""]:

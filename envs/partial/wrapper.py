@@ -70,7 +70,7 @@ class Partial(Environment):
 
     @property
     def hidden(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The task's own."""
+        """The task's own; ages count from when the task showed it, seen or not."""
         inner = self.env.hidden
         return inner and (lambda state: inner(state.inner))
 

@@ -80,6 +80,8 @@ class Pixels(Environment):
                 f"pixels a side, not {self.image_size}; set image_size to one of these."
             )
         task, side = self.task, type(self).face.side  # the task checks its own
+        for field in dataclasses.fields(task):  # and makes a tuple of a list
+            object.__setattr__(self, field.name, getattr(task, field.name))
         pixels = side(task, self.image_size) if side else LEAST
         if pixels < LEAST:
             raise ValueError(

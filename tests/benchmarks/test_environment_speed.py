@@ -5,8 +5,9 @@ import pytest
 from benchmarks import environment_speed
 
 
-def test_families_that_are_not_there_are_refused(monkeypatch, capsys):
-    words = ["environment_speed", "--popgym", "--families", "Labyrinth,Nonsense"]
+@pytest.mark.parametrize("table", ["--popgym", "--pixels"])
+def test_families_that_are_not_there_are_refused(table, monkeypatch, capsys):
+    words = ["environment_speed", table, "--families", "Labyrinth,Nonsense"]
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit):
         environment_speed.main()
@@ -21,4 +22,25 @@ def test_only_the_families_asked_for_are_measured(monkeypatch, capsys):
     assert lines[2] == "| BattleshipEasy-v0 | 2 | 100 | 20 |"
     assert [line.split("-v0")[0] for line in lines[3:]] == [
         f"| LabyrinthEscape{level}" for level in ("Easy", "Medium", "Hard")
+    ]
+
+
+def test_pictures_of_the_families_asked_for_are_measured(monkeypatch, capsys):
+    monkeypatch.setattr(environment_speed, "arcade", lambda: lambda: 0.5)
+    monkeypatch.setattr(
+        environment_speed,
+        "pictures",
+        lambda env, *_: lambda: 6.0 if env.partial_obs else 5.0,
+    )
+    environment_speed.pixels_table(["CountRecallEasy", "TMaze"])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"| {task} | {size} | {streams} | 6 | 5 | 0.5 | 12 | 10 |"
+        for task, size, streams in (
+            ("CountRecallEasy", 128, 64),
+            ("CountRecallEasy", 128, 1024),
+            ("CountRecallEasy", 64, 64),
+            ("CountRecallEasy", 64, 1024),
+            ("TMazeActive", 128, 64),
+            ("TMaze", 128, 64),
+        )
     ]

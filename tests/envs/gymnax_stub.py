@@ -65,6 +65,14 @@ class FiveValues:
         raise AssertionError("this one starts over by itself")
 
 
+class ShowsTheTimeLeft(FiveValues):
+    """Observes the time as a share of the limit."""
+
+    def step_env(self, key, state, action, params):
+        _, *rest = super().step_env(key, state, action, params)
+        return jnp.reshape(rest[0].time / params.max_steps_in_episode, 1), *rest
+
+
 class SixValues(FiveValues):
     """The same with two flags instead of one."""
 

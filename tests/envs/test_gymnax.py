@@ -49,6 +49,15 @@ def test_without_a_limit_every_end_is_a_termination():
         envs.Gymnax(f"{MODULE}:WithoutLimit", max_steps=3)
 
 
+@pytest.mark.parametrize("limit", [None, 4])
+def test_what_is_observed_of_the_limit_is_of_the_one_in_force(limit):
+    env = envs.Gymnax(f"{MODULE}:ShowsTheTimeLeft", max_steps=limit)
+    _, state = env.reset(jax.random.key(0))
+    for time in range(1, 4):
+        seen, state, *_ = env.step(jax.random.key(1), state, np.int32(0))
+        np.testing.assert_allclose(seen, time / (limit or 5), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["FiveValues", "SixValues"])
 def test_contract(name):
     envs.check_env(envs.Gymnax(f"{MODULE}:{name}"))

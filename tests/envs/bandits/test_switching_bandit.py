@@ -76,7 +76,7 @@ def test_agrees_with_the_rules(played):
     assert (terminated == (np.arange(env.length) == env.length - 1)).all()
     assert not truncated.any()
     assert (info["decision"] == (np.arange(env.length) > 1)).all()
-    assert (info["success"] == (arms == best)).all()
+    assert set(info) == {"decision"}  # no pull makes a whole episode a success
     assert (state.arm[:, 1:] == arms[:, :-1]).all()
     assert (oracle == best).all()
 

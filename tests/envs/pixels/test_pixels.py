@@ -22,6 +22,13 @@ def make(id, **parameters) -> Any:
     return envs.make(id, **parameters)
 
 
+def test_parameters_may_be_lists_as_they_are_in_files():
+    face = make("BattleshipEasyPixels-v0", size=6, ships=[2, 3])
+    assert face.ships == face.task.ships == (2, 3) and hash(face)
+    wrapped = gymnasium.make("engram/BattleshipEasyPixels-v0", size=6, ships=[2, 3])
+    assert wrapped.reset(seed=0)[0].shape == (64, 64, 3)
+
+
 def test_every_task_of_a_class_with_a_face_has_an_id():
     tasks = {id for id in envs.names() if type(envs.make(id)) in FACES}
     assert {id.replace("Pixels", "") for id in IDS} == tasks and len(IDS) == 38
