@@ -81,11 +81,14 @@ class MemoryModel(eqx.Module):
         sizing: which options set its size.
         is_block: whether the model is a residual block itself, so that a stack puts
             no norm and no skip connection around it.
+        feeds_forward: whether a feed-forward layer is part of the model, so that a
+            stack adds none.
     """
 
     inspect: ClassVar[Any] = None
     sizing: ClassVar[Sizing] = Sizing()
     is_block: ClassVar[bool] = False
+    feeds_forward: ClassVar[bool] = False
 
     @abc.abstractmethod
     def initial_state(self) -> State:

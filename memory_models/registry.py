@@ -189,6 +189,11 @@ def builder_of(
             f"memory {name!r} reads observation keys by name, which only the first "
             "layer of a stack sees; use num_layers=1 and glu=false."
         )
+    if glu and getattr(target, "feeds_forward", False):
+        raise ValueError(
+            f"memory {name!r} has a feed-forward layer of its own, so glu=true would "
+            "add nothing; use glu=false."
+        )
 
     def build_sized(input_size, key, columns, given) -> MemoryModel:
         if stacked:

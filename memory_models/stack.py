@@ -48,7 +48,7 @@ class Stack(MemoryModel):
     as much as the inputs, however many there are (Griffin scales its weights so).
     Without it PPO on the T-maze collapsed to walking straight on before it had learned
     to turn. A memory that is a residual block itself (`is_block`) is applied as it is,
-    and has a feed-forward layer of its own. The state is the tuple of the layers'
+    and one with a feed-forward layer of its own gets no other. The state is the tuple of the layers'
     states, and what the last output can see is the sum of what the layers can see.
 
     Attributes:
@@ -76,8 +76,7 @@ class Stack(MemoryModel):
             input_size: width of the features.
             output_size: width of every layer and of the output.
             build_layers: called once each, in order.
-            glu: whether a gated feed-forward layer follows each memory that is no
-                residual block itself.
+            glu: whether a gated feed-forward layer follows each memory that has none.
             key: for the weights.
         """
         encode_key, layers_key, forward_key = jax.random.split(key, 3)
@@ -90,7 +89,7 @@ class Stack(MemoryModel):
             )
         )
         self.feed_forward = tuple(
-            None if layer.is_block or not glu else FeedForward(output_size, key=key)
+            None if layer.feeds_forward or not glu else FeedForward(output_size, key=key)
             for layer, key in zip(
                 self.layers, jax.random.split(forward_key, count), strict=True
             )

@@ -45,6 +45,7 @@ class SlidingWindowAttention(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state="window")
 
     encode: Linear | None

@@ -76,6 +76,7 @@ class GatedTransformerXL(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state="window")
 
     encode: Linear | None

@@ -29,6 +29,7 @@ from memory_models.mechanisms.ring_attention import (
     sinusoids,
     windowed_attention,
 )
+from memory_models.mechanisms.slot_reads import last_of_the_first, leading
 
 State = tuple[Ring, Store]
 
@@ -37,7 +38,7 @@ class HierarchicalRead(eqx.Module):
     """Attention over chunks, and inside those chosen (Lampinen et al. 2021).
 
         p_i = (x W_q) . (mean_i W_k) / sqrt(width)         of every readable chunk i
-        w = softmax of p over the top_k largest
+        w = softmax of p over the top_k largest (of chunks within 1/1024, the newest)
         read = sum_i w_i attention_i(x),   attention over the steps of chunk i
 
     attention_i has several heads; its keys and values are made of the rows of the chunk
@@ -84,7 +85,7 @@ class HierarchicalRead(eqx.Module):
         width = x.shape[1]
         asked, query = self._ask(x)
         scores = affine(asked, self.summarise(chunks.means).T) * width**-0.5
-        weights = self._choose(scores, chunks.visible())
+        weights = self._choose(scores, chunks)
         keys, values = head_parts(
             self.key_value(self._placed(chunks.rows)), 2, self.num_heads
         )
@@ -104,7 +105,7 @@ class HierarchicalRead(eqx.Module):
         asked, query = self._ask(x)
         asked = affine(asked, self.summarise.weight.T) * width**-0.5
         scores = affine(asked, store.means.T)
-        weights, chosen = self._chosen(scores, visible)
+        weights, chosen = self._chosen(scores, visible, store.slot)
         rows = self._placed(store.rows[chosen])
         of_keys, of_values = head_parts(self.key_value.weight, 2, self.num_heads)
         size = query.shape[-1]
@@ -119,22 +120,20 @@ class HierarchicalRead(eqx.Module):
         width = x.shape[-1]
         return asked[..., :width], head_parts(asked[..., width:], 1, self.num_heads)[0]
 
-    def _chosen(self, scores: Array, visible: Array) -> tuple[Array, Array]:
+    def _chosen(self, scores: Array, visible: Array, slot: Array) -> tuple:
         """The weights of the best chunks and where they are; 0 for invisible ones."""
-        lowest = jnp.asarray(jnp.finfo(scores.dtype).min, scores.dtype)
-        ranked = jax.lax.stop_gradient(jnp.where(visible, scores, lowest))
-        chosen = jax.lax.top_k(ranked, self.top_k)[1]
-        best = jnp.take_along_axis(scores, chosen, axis=-1)
-        allowed = jnp.take_along_axis(visible, chosen, axis=-1)
-        return masked_softmax(best, allowed), chosen
+        slots = scores.shape[0]
+        age = (slot - 1 - jnp.arange(slots, dtype=jnp.int32)) % slots
+        ranks = leading(scores, visible, age, slots)
+        chosen = jax.lax.top_k(-ranks, self.top_k)[1]
+        return masked_softmax(scores[chosen], visible[chosen]), chosen
 
-    def _choose(self, scores: Array, visible: Array) -> Float[Array, "time chunks"]:
+    def _choose(self, scores: Array, chunks: Chunks) -> Float[Array, "time chunks"]:
         """The weight of every chunk, 0 unless it is among the best."""
-        lowest = jnp.asarray(jnp.finfo(scores.dtype).min, scores.dtype)
-        ranked = jax.lax.stop_gradient(jnp.where(visible, scores, lowest))
-        chosen = jax.lax.top_k(ranked, self.top_k)[1]
-        index = jnp.arange(scores.shape[1], dtype=chosen.dtype)[None, None]
-        among = (chosen[:, :, None] == index).any(1)
+        visible, count = chunks.visible(), scores.shape[1]
+        age = chunks.end[:, None] - 1 - jnp.arange(count, dtype=jnp.int32)[None]
+        ranks = leading(scores, visible, age, count)
+        among = ranks <= last_of_the_first(ranks, visible, self.top_k)
         return masked_softmax(scores, visible & among)
 
     def _placed(self, rows: Float[Array, "chunks chunk width"]) -> Array:
@@ -177,6 +176,7 @@ class HierarchicalChunkAttention(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state=None)
 
     encode: Linear | None

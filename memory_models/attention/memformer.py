@@ -77,6 +77,7 @@ class Memformer(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state=None)
 
     encode: Linear | None

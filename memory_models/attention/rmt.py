@@ -32,6 +32,7 @@ class RecurrentMemoryTransformer(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state=None)
 
     encode: Linear | None

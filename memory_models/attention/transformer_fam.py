@@ -33,6 +33,7 @@ class TransformerFeedbackMemory(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state=None)
 
     encode: Linear | None

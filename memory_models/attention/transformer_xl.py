@@ -33,6 +33,7 @@ class TransformerXL(MemoryModel):
     """
 
     is_block = True
+    feeds_forward = True
     sizing = Sizing(state="window")
 
     encode: Linear | None

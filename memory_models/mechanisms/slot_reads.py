@@ -78,7 +78,47 @@ def nearest(
         jax.lax.stop_gradient(distances).astype(jnp.float32), jnp.int32
     )
     ranks = ((ranks >> bits) << bits) | jnp.clip(order, 0, orders - 1)
-    ranks = jnp.where(readable, ranks, jnp.iinfo(jnp.int32).max)
+    return readable & (ranks <= last_of_the_first(ranks, readable, count))
+
+
+RESOLUTION = 1024
+"""Of logits that rows are chosen by: differences below 1 / 1024 count as none."""
+
+
+def leading(
+    scores: Float[Array, "*batch rows"],
+    readable: Bool[Array, "*batch rows"],
+    order: Int[Array, "*#batch rows"],
+    orders: int,
+) -> Int[Array, "*batch rows"]:
+    """Ranks of rows by scores, the best lowest; what is not readable comes last.
+
+    Scores are logits: how much less than the best is counted in steps of 1 /
+    `RESOLUTION`, far above rounding and far below what a softmax would tell apart. Rows
+    within one step are ranked by order, as `nearest` does and for the same reason.
+
+    Args:
+        scores: of any sign.
+        readable: which rows count.
+        order: from 0 to `orders` - 1, different for every readable row.
+        orders: how many different orders there are.
+    """
+    scores = jax.lax.stop_gradient(scores)
+    lowest = jnp.asarray(jnp.finfo(scores.dtype).min, scores.dtype)
+    best = jnp.where(readable, scores, lowest).max(-1, keepdims=True)
+    behind = jnp.where(readable, best - scores, 0) * RESOLUTION
+    most = jnp.iinfo(jnp.int32).max // (2 * orders)
+    ranks = jnp.minimum(behind, most).astype(jnp.int32) * orders
+    return jnp.where(readable, ranks + jnp.clip(order, 0, orders - 1), _LAST)
+
+
+_LAST = jnp.iinfo(jnp.int32).max
+
+
+def last_of_the_first(
+    ranks: Int[Array, "*batch rows"], readable: Bool[Array, "*batch rows"], count: int
+) -> Int[Array, "*batch 1"]:
+    """The `count`-th lowest rank of those readable, or the highest number."""
+    ranks = jnp.where(readable, ranks, _LAST)
     count = min(count, ranks.shape[-1])
-    furthest = -jax.lax.top_k(-ranks, count)[0][..., -1:]
-    return readable & (ranks <= furthest)
+    return -jax.lax.top_k(-ranks, count)[0][..., -1:]

@@ -26,7 +26,7 @@ OPTIONS = {
     "hcam": {
         "num_chunks": 3,
         "chunk_size": 2,
-        "top_k": 3,
+        "top_k": 2,
         "window": 3,
         "num_heads": 2,
         "head_size": 4,

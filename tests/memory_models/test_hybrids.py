@@ -64,7 +64,7 @@ def by_hand(model, state, inputs, starts):
         new, y = layer(entering, read, starts)
         states.append(new)
         x = y if layer.is_block else x + scale * y
-        assert (forward is None) == layer.is_block
+        assert (forward is None) == layer.feeds_forward
         if forward is not None:
             gate, value = jnp.split(layer_norm(x) @ forward.into.weight, 2, axis=-1)
             x = x + scale * (jax.nn.gelu(gate) * value) @ forward.out.weight
@@ -118,6 +118,8 @@ def test_any_model_can_be_stacked():
     assert len(model.layers) == len(model.feed_forward) == 2
     assert model.card.context is None
     stacked = build("frame_stack", input_size=5, output_size=8, key=KEY, num_layers=3)
+    block = build("hopfield", input_size=5, output_size=8, key=KEY, glu=True)
+    assert block.layers[0].is_block and block.feed_forward[0] is not None
     assert stacked.card.context == 9 and stacked.card.context_option == "frames"
 
 
@@ -126,6 +128,8 @@ def test_what_cannot_be_stacked_is_said():
         memory_models.builder("gru", output_size=8, num_layers=0)
     with pytest.raises(ValueError, match="only the first layer"):
         memory_models.builder("dual_coding", output_size=8, num_layers=2)
+    with pytest.raises(ValueError, match="gtrxl' has a feed-forward layer of its own"):
+        memory_models.builder("gtrxl", output_size=8, glu=True)
     with pytest.raises(ValueError, match="Did you mean 'gru'"):
         memory_models.make(
             "hybrid", input_size=5, output_size=8, key=KEY, blocks=("grru",)

@@ -59,18 +59,33 @@ def inside(read, x, chunk):
     return apply(read.out, np.concatenate(found))
 
 
-def hierarchical(read, x, chunks):
+def choices(scores, top_k, slack=0.0):
+    """The best chunks, of those within 1/1024 the newest, as sets of their numbers.
+
+    More than one where another could be meant, given rounding of `slack` / 1024.
+    """
+    behind = (scores.max() - scores) * 1024
+    return {
+        frozenset(np.lexsort((-np.arange(len(scores)), steps))[:top_k])
+        for offset in {0.0, slack, -slack}
+        for steps in [np.floor(np.maximum(behind + offset, 0))]
+    }
+
+
+def reads(read, x, chunks, slack=0.0):
+    """What is read, of every choice that could be meant."""
     if not chunks:
-        return np.zeros_like(x)
+        return [np.zeros_like(x)]
     asked = x @ read.ask.weight[:, : len(x)]
-    scores = [
-        asked @ apply(read.summarise, c.mean(0)) / np.sqrt(len(x)) for c in chunks
-    ]
-    best = np.argsort(scores)[::-1][: read.top_k]
-    weights = softmax(np.array(scores)[best])
-    return sum(
-        w * inside(read, x, chunks[i]) for w, i in zip(weights, best, strict=True)
+    scores = np.array(
+        [asked @ apply(read.summarise, c.mean(0)) / np.sqrt(len(x)) for c in chunks]
     )
+    found = []
+    for best in choices(scores, read.top_k, slack):
+        weights = softmax(scores[list(best)])
+        parts = [inside(read, x, chunks[i]) for i in best]
+        found.append(weights @ np.array(parts))
+    return found
 
 
 def local_read(model, near):
@@ -87,7 +102,8 @@ def local_read(model, near):
     return apply(model.out, np.concatenate(read))
 
 
-def reference(model, inputs, starts):
+def reference(model, inputs, starts, replayed=None):
+    """`replayed` outputs decide where rounding could have decided between chunks."""
     outputs, near, running, chunks = [], [], [], []
     for raw, start in zip(inputs, starts, strict=True):
         if start:
@@ -97,8 +113,13 @@ def reference(model, inputs, starts):
         near = [*near, heads_of(apply(model.project, n), 3, model.num_heads)]
         near = near[-model.window :]
         x = x + local_read(model, near)
-        x = x + hierarchical(model.read, norm(x), chunks)
-        outputs.append(x + feed_forward(model.feed_forward, norm(x)))
+        slack = 0.0 if replayed is None else 0.02
+        possible = [
+            y + feed_forward(model.feed_forward, norm(y))
+            for y in (x + r for r in reads(model.read, norm(x), chunks, slack))
+        ]
+        meant = 0 if replayed is None else replayed[len(outputs)]
+        outputs.append(min(possible, key=lambda y: np.abs(y - meant).max()))
         running = [*running, n]
         if len(running) == model.chunk_size:
             chunks = [*chunks, np.array(running)][-model.num_chunks :]
@@ -171,12 +192,33 @@ def test_gradients_into_the_memory(x64, memory_gradient):
 
 
 def test_float32_stays_with_float64():
-    stays_with_double(lambda: make(top_k=4), reference, 2000, INPUTS)
+    stays_with_double(make, reference, 2000, INPUTS, replay=True)
 
 
 @pytest.mark.slow
 def test_float32_stays_with_float64_for_long():
-    stays_with_double(lambda: make(top_k=4), reference, 100_000, INPUTS)
+    stays_with_double(make, reference, 100_000, INPUTS, replay=True)
+
+
+def test_step_and_sequence_choose_the_same_of_equal_chunks():
+    """Chunks of the same steps in another order have the same mean, but for rounding.
+
+    In float32, where the two multiply in another order: one of them used to choose
+    the oldest and the other one by the place in its ring.
+    """
+    model, time = make(), 120
+    symbols = np.random.default_rng(0).integers(0, 2, time)
+    inputs, starts = jnp.asarray(np.eye(INPUTS)[symbols], jnp.float32), np.zeros(time)
+    starts = jnp.asarray(starts, bool)
+    _, at_once = run(model, model.initial_state(), inputs, starts)
+    step = eqx.filter_jit(
+        lambda model, *given: jax.lax.scan(
+            lambda state, row: model.step(state, *row), model.initial_state(), given
+        )[1]
+    )
+    np.testing.assert_allclose(step(model, inputs, starts), at_once, rtol=0, atol=1e-4)
+    numbers = np.arange(8)
+    assert choices(np.zeros(8), 2) == {frozenset(numbers[-2:])}
 
 
 def test_sizes_without_meaning_are_refused():
