@@ -4,7 +4,7 @@ True: a model of this kind can represent the task at every length, so falling sh
 matter of training. False: it cannot at the lengths trained, or only at the cost of its
 whole state. BOUNDED: for no model of this kind of a fixed size is there one solution at
 every length, but up to a length there may be, with what follows the memory (a hidden
-layer here) counting for it. Tasks without an entry are open.
+layer here) counting for it. Tasks without an entry, or with None, are open.
 """
 
 BOUNDED = "bounded"
@@ -21,7 +21,7 @@ STATE_TRACKING = ("parity", "sum mod 5")
 RECALL = ("recall 4", "recall 16", "selective copy")
 
 
-Says = dict[str, bool | str]
+Says = dict[str, bool | str | None]
 
 
 def window(steps: int) -> Says:
@@ -42,10 +42,9 @@ FIXED_DECAYS |= {"first 64": True}
 """Transitions do not depend on inputs: a marked input is kept by what writes it, but
 the parity of a count is no linear function of the count."""
 
-UNGATED: Says = {task: says for task, says in FIXED_DECAYS.items() if task != "first 8"}
-UNGATED |= {"first 64": False}
-"""And what is written is a linear function of the input: it cannot depend on whether a
-symbol is marked, so all of them are written alike."""
+UNGATED: Says = COUNTING | {"previous 4": True}
+"""The same, but only the layer norm before the write can make it depend on whether a
+symbol is marked: whether it can make the others small enough is open."""
 
 POSITIVE_DECAYS: Says = COUNTING | {"first 8": True, "first 64": True, "recall 4": True}
 """Decays chosen by the input, between 0 and 1: selecting is possible, changing sign is
@@ -62,6 +61,13 @@ or layers grow with the length (Hahn 2020, arXiv:1906.06755)."""
 UNORDERED: Says = ATTENTION | {f"previous {lag}": False for lag in (4, 16, 64)}
 UNORDERED |= {"first 8": True, "first 64": False, "selective copy": False}
 """Attention to a set of 64 steps that does not know their order."""
+
+SEGMENTS: Says = ATTENTION | dict.fromkeys(("first 8", "first 64", "previous 4"), True)
+"""Recall takes one segment; across segments a marked symbol, or the last few by their
+places, can be written into the tokens or slots. How many more fit is open."""
+
+CHUNKS: Says = SEGMENTS | {"previous 16": True}
+"""And a window of at least 32 steps, whatever the segment."""
 
 THEORY: dict[str, Says] = {
     "none": NOTHING,
@@ -81,4 +87,27 @@ THEORY: dict[str, Says] = {
     **dict.fromkeys(("attention", "transformer_xl", "gtrxl"), ATTENTION | window(63)),
     "hopfield": UNORDERED,
     "memory_network": ATTENTION | window(63),
+    **dict.fromkeys(("rmt", "rate", "memformer"), SEGMENTS),
+    "transformer_fam": CHUNKS,
+    # It can read at most 17 chunks of 16 steps back.
+    "hcam": CHUNKS | {"first 512": False},
+    # A recurrence that can select, and attention to the last 64 steps.
+    **dict.fromkeys(("hybrid", "griffin", "samba"), CHUNKS),
+    # The upper layer holds and counts, the lower one recalls.
+    "xlstm": NONLINEAR | {"recall 4": True, "previous 64": None},
+    # A cell that gates its slots, and one with an LSTM, content look-up and the order
+    # of its writes: 16 slots for 16 pairs, and 8 symbols to copy.
+    "relational_memory": {
+        **dict.fromkeys(("first 8", "first 64", *STATE_TRACKING), True),
+    },
+    "dnc": NONLINEAR | dict.fromkeys(RECALL, True) | {"previous 64": None},
+    # Keys are made of one input, and a mean of neighbours has no order.
+    "episodic_knn": COUNTING
+    | {"recall 4": True, "recall 16": True, "selective copy": False}
+    | {f"previous {lag}": False for lag in (4, 16, 64)},
+    "memo": ATTENTION | {"first 8": True},
+    # What a place holds is attended to by content; 128 steps fit.
+    "spatial_transformer": ATTENTION | {"first 8": True, "first 64": True},
+    # It looks only for like places, here the number of the step modulo 32.
+    "dual_coding": {},
 }

@@ -48,8 +48,9 @@ class Stack(MemoryModel):
     as much as the inputs, however many there are (Griffin scales its weights so).
     Without it PPO on the T-maze collapsed to walking straight on before it had learned
     to turn. A memory that is a residual block itself (`is_block`) is applied as it is,
-    and one with a feed-forward layer of its own gets no other. The state is the tuple of the layers'
-    states, and what the last output can see is the sum of what the layers can see.
+    and one with a feed-forward layer of its own gets no other. The state is the tuple
+    of the layers' states, and what the last output can see is the sum of what the
+    layers can see.
 
     Attributes:
         encode: W.
@@ -89,7 +90,9 @@ class Stack(MemoryModel):
             )
         )
         self.feed_forward = tuple(
-            None if layer.feeds_forward or not glu else FeedForward(output_size, key=key)
+            FeedForward(output_size, key=key)
+            if glu and not layer.feeds_forward
+            else None
             for layer, key in zip(
                 self.layers, jax.random.split(forward_key, count), strict=True
             )

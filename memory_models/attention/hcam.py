@@ -177,7 +177,7 @@ class HierarchicalChunkAttention(MemoryModel):
 
     is_block = True
     feeds_forward = True
-    sizing = Sizing(state=None)
+    sizing = Sizing(state="chunk_size")
 
     encode: Linear | None
     project: Linear

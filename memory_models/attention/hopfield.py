@@ -36,8 +36,9 @@ class ModernHopfield(MemoryModel):
     trained, one per head, and starts at 1 / sqrt(head_size).
 
     With more than one update the authors iterate until xi moves less than a threshold;
-    a fixed number costs the same for every step and has gradients. The norm before and
-    the sum with x are ours. There are no positions.
+    a fixed number costs the same for every step and has gradients. They normalise
+    what is stored and what asks each with a scale of its own; here one norm, without
+    scale, comes before both. The sum with x is ours. There are no positions.
 
     Attributes:
         encode: W_e, b_e, or None.

@@ -54,11 +54,11 @@ class Memformer(MemoryModel):
     Of the slot itself the value is the slot, not projected: one that attends to itself
     alone stays what it is, but for the bias v, towards which it forgets. The paper has
     one memory, written from the last layer and read by all; with `num_layers` here
-    every layer has one of its own. Slots are of
-    length 1; in products they are multiplied by sqrt(width), and Y is normalised, so
-    that both are of unit scale. Where the paper has an encoder and a decoder, this is
-    one causal layer with rotary positions; its replay of segments, which saves memory
-    in training, is left out. Gradients flow through the writes of a sequence.
+    every layer has one of its own. Slots are of length 1; in products and in M' they
+    are multiplied by sqrt(width), and Y is normalised, so that both are of unit scale.
+    Where the paper has an encoder and a decoder, this is one causal layer with rotary
+    positions; its replay of segments, which saves memory in training, is left out.
+    Gradients flow through the writes of a sequence.
 
     Attributes:
         encode: W_e, b_e, or None.
@@ -78,7 +78,7 @@ class Memformer(MemoryModel):
 
     is_block = True
     feeds_forward = True
-    sizing = Sizing(state=None)
+    sizing = Sizing(state="segment_length")
 
     encode: Linear | None
     project: Linear

@@ -83,7 +83,7 @@ class RecurrentActionTransformer(MemoryModel):
 
     is_block = True
     feeds_forward = True
-    sizing = Sizing(state=None, parameters_unit="valve_heads")
+    sizing = Sizing(state="segment_length", parameters_unit="valve_heads")
 
     encode: Linear | None
     layer: MemoryTokenLayer

@@ -33,7 +33,7 @@ class RecurrentMemoryTransformer(MemoryModel):
 
     is_block = True
     feeds_forward = True
-    sizing = Sizing(state=None)
+    sizing = Sizing(state="segment_length")
 
     encode: Linear | None
     layer: MemoryTokenLayer

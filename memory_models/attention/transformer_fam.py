@@ -34,7 +34,7 @@ class TransformerFeedbackMemory(MemoryModel):
 
     is_block = True
     feeds_forward = True
-    sizing = Sizing(state=None)
+    sizing = Sizing(state="block_length")
 
     encode: Linear | None
     layer: MemoryTokenLayer

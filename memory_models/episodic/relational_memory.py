@@ -15,7 +15,7 @@ GATES = ("unit", "memory")
 
 
 class RelationalMemory(MemoryModel):
-    """RMC (Santoro et al. 2018), as the authors' Sonnet module computes it.
+    """RMC (Santoro et al. 2018), nearly as the authors' Sonnet module computes it.
 
         A = [M; x_t W_x + b]                                       [slots + 1, size]
         A = norm(A + attention(A)),  A = norm(A + mlp(A))          num_blocks times
@@ -24,11 +24,12 @@ class RelationalMemory(MemoryModel):
         y_t = layer_norm(flatten(M') W + b)
 
     attention: queries, keys and values of all heads are one product, normalised
-    together; queries are scaled by 1 / sqrt(head_size). mlp: relu layers, of which the
-    last is linear, shared by all blocks; the other weights are a block's own. The
-    gates are per element ('unit') or per slot ('memory'). Slots begin as rows of the
-    identity, so that they differ. The read-out to `output_size`, with its layer
-    normalisation, is ours: theirs is all of M'.
+    together; queries are scaled by 1 / sqrt(head_size), as in the paper (the module
+    divides by the root of the width of query, key and value together). mlp: relu
+    layers, of which the last is linear, shared by all blocks; the other weights are a
+    block's own. The gates are per element ('unit') or per slot ('memory'). Slots begin
+    as rows of the identity, so that they differ. The read-out to `output_size`, with
+    its layer normalisation, is ours: theirs is all of M'.
 
     Attributes:
         enter: W_x.

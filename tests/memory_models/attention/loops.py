@@ -84,9 +84,7 @@ def rope(x, place):
 PART = 1_000
 
 
-def stays_with_double(
-    make, reference, time, features, tolerance=1e-3, *, replay=False
-):
+def stays_with_double(make, reference, time, features, tolerance=1e-3, *, replay=False):
     """A float32 run of the model against the reference in double precision.
 
     With `replay` the reference is told the outputs, to choose as the model did where

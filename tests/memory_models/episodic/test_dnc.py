@@ -119,8 +119,7 @@ def test_weights_stay_weights():
 def test_float32_stays_with_float64(time):
     """In which order slots are free can hang on the last bit: it is the model's."""
     model = make()
-    inputs, starts = loops.data(time, chance=0.001)
-    inputs = inputs.astype(np.float32)
+    inputs, starts = loops.long_data(time)
 
     def body(state, element):
         state, output = model.step(state, *element)
