@@ -3,18 +3,23 @@
 Width 128, every model at its defaults. Acting is `step` on 64 streams inside a scan,
 as in a rollout. Learning is the gradient of a sequence with respect to parameters and
 inputs, an episode starting in every 50th step. Compiling is that of a whole PPO update
-on RepeatPreviousEasy. Each model's samples take turns with those of `gru`, so that the
-ratio holds on a machine that changes from minute to minute.
+on RepeatPreviousEasy, or on TMazePlaces for models that read observation keys. Each
+model's samples take turns with those of `gru`, so that the ratio holds on a machine
+that changes from minute to minute. `--writes` tells instead what the writes of the
+models with a segment clock cost.
 
 Rows are kept in `benchmarks/results/memory.json`; see `rows`. docs/models.md is written
 from them and from the models' cards.
 """
 
+import contextlib
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import equinox as eqx
 import jax
@@ -24,6 +29,8 @@ import memory_models
 from agents.running.updates import compile_updates, over_seeds
 from benchmarks.rows import Row, Rows, arguments, fill, load
 from benchmarks.speed import make_agent
+from memory_models.attention.memformer import Memformer
+from memory_models.attention.tokens import MemoryTokenLayer
 from memory_models.base import MemoryModel, parameter_count, state_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,14 +38,14 @@ PAGE = ROOT / "docs" / "models.md"
 WIDTH = 128
 COLUMNS = {"place": (0, 32), "cue": (32, 64), "raw/place": (64, 96)}
 """For models that read observation keys by name."""
-SHAPES = {"step": (64, 64), "short": (128, 64), "long": (1024, 8)}
+SHAPES = {"step": (64, 64), "short": (128, 64), "long": (1024, 8), "writes": (256, 8)}
 """Steps and streams of each measurement."""
 MINIMUM_SAMPLE = 0.3
 
 
-def built(name: str) -> MemoryModel:
-    """The model at its defaults, on features as wide as its outputs."""
-    build = memory_models.builder(name, output_size=WIDTH)
+def built(name: str, **options: Any) -> MemoryModel:
+    """The model, at its defaults but for `options`, on features as wide as outputs."""
+    build = memory_models.builder(name, output_size=WIDTH, **options)
     return eqx.filter_jit(build)(WIDTH, key=jax.random.key(0), columns=COLUMNS)
 
 
@@ -106,14 +113,14 @@ def in_turn(functions: list[Callable[[], Any]], rounds: int) -> list[float]:
     return [statistics.median(column) for column in zip(*samples, strict=True)]
 
 
-def compile_seconds(name: str) -> float | None:
-    """Of a PPO update; None for a model that needs keys this task does not have."""
+def compile_seconds(name: str) -> float:
+    """Of a PPO update."""
     agent = make_agent(name, "RepeatPreviousEasy-v0", False)
+    if memory_models.reads_columns(name):
+        agent = make_agent(name, "TMazePlaces-v0", False)
+        agent = dataclasses.replace(agent, raw_keys=("place",))
     keys = jnp.stack([jax.random.key(0)])
-    try:
-        state = jax.jit(over_seeds(agent.init, 1))(keys)
-    except ValueError:
-        return None
+    state = jax.jit(over_seeds(agent.init, 1))(keys)
     return compile_updates(agent, 1, 1, state)[1]
 
 
@@ -145,14 +152,57 @@ def table(rows: Rows) -> str:
     ]
     for name in sorted(rows):
         x = rows[name]
-        compiled = "" if x["compile_s"] is None else f"{x['compile_s']:.1f}"
         lines.append(
             f"| {name} | {x['parameters']:,} | {x['state_bytes']:,} | "
             f"{x['step_us']:.0f} | {x['step_ratio']:.2g} | {x['short_ms']:.3g} | "
             f"{x['short_ratio']:.2g} | {x['long_ms']:.3g} | {x['long_ratio']:.2g} | "
-            f"{compiled} |"
+            f"{x['compile_s']:.1f} |"
         )
     return "\n".join(lines)
+
+
+SEGMENTS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+    "rmt": ({"segment_length": 16}, {"segment_length": 64}),
+    "rate": (
+        {"segment_length": 16, "cached_segments": 3},
+        {"segment_length": 64, "cached_segments": 0},
+    ),
+    "memformer": ({"segment_length": 16}, {"segment_length": 64}),
+    "transformer_fam": (
+        {"block_length": 16, "history_blocks": 11},
+        {"block_length": 64, "history_blocks": 2},
+    ),
+}
+"""The models with a segment clock, with segments of 16 and of 64 steps.
+
+Those that see past segments, too, see equally many steps with either.
+"""
+
+
+def unwritten(layer: Any, memory: Any, segment: Any) -> Any:
+    """In the place of a write."""
+    del layer, segment
+    return memory
+
+
+def writes_table(rounds: int) -> None:
+    """Acting with short and long segments; learning with and without the write."""
+    print("| memory | step, 16 | 64 | times | fwd+bwd [256, 8] | no write | times |")
+    print("|---" * 7 + "|")
+    for name, settings in SEGMENTS.items():
+        acts = [acting(built(name, **options)) for options in settings]
+        short, long = in_turn(acts, rounds)
+        learns = learning(built(name), "writes"), learning(built(name), "writes")
+        with contextlib.ExitStack() as stack:
+            for owner in (Memformer, MemoryTokenLayer):
+                stack.enter_context(mock.patch.object(owner, "written", unwritten))
+            jax.block_until_ready(learns[1]())  # what is compiled now writes nothing
+        whole, without = in_turn(list(learns), rounds)
+        steps = SHAPES["step"][0]
+        numbers = [1e6 * short / steps, 1e6 * long / steps, long / short]
+        numbers += [1e3 * whole, 1e3 * without, whole / without]
+        print("|", " | ".join([name, *(f"{x:.3g}" for x in numbers)]), "|", flush=True)
+        jax.clear_caches()
 
 
 HEAD = """# Memory models
@@ -214,7 +264,11 @@ def main() -> None:
     """Measure what is asked for, row by row, and print the table."""
     parser = arguments(__doc__, "memory")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--writes", action="store_true", help="of a segment clock")
     asked = parser.parse_args()
+    if asked.writes:
+        writes_table(asked.rounds)
+        return
     fill(asked, lambda name: measure(name, asked.rounds), table)
     PAGE.write_text(page(load(asked.results)))
 
