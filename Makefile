@@ -1,5 +1,5 @@
 # `make check` is what CI runs.
-.PHONY: check format lint types test slow
+.PHONY: check format lint types test parity slow
 
 check: lint types test
 
@@ -16,6 +16,10 @@ types:
 
 test:
 	python -m pytest -n 2 --dist loadfile
+
+# Every POPGym task, at every level, step by step beside the package.
+parity:
+	python -m pytest tests/envs/popgym -m "slow or not slow"
 
 # Full products and learning runs; see docs/tests.md.
 slow:

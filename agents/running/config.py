@@ -29,6 +29,8 @@ class Plan:
         config: the resolved configuration, plain Python.
         env_name, memory_name, agent_name: names as chosen on the command line.
         env: the task.
+        evaluation_env: the task that evaluations play, and whose returns the verdict
+            compares; the same, but for the parameters under `evaluation.env`.
         agent: the agent, holding task and memory builder.
         num_updates: updates that total_steps amounts to, rounded up.
     """
@@ -38,6 +40,7 @@ class Plan:
     memory_name: str
     agent_name: str
     env: envs.Environment
+    evaluation_env: envs.Environment
     agent: Any
     num_updates: int
 
@@ -56,6 +59,7 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings["distributed"] = processes.check(settings)
     _check_limits(settings)
     env = build_partial(build_env(settings["env"]), settings["partial"])
+    evaluation_env = _evaluation_env(settings, env)
     memory, raw_keys = build_memory(settings["memory"])
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
@@ -67,6 +71,7 @@ def build(config: Mapping[str, Any]) -> Plan:
         memory_name=str(settings["memory"]["name"]),
         agent_name=str(settings["agent"]["name"]),
         env=env,
+        evaluation_env=evaluation_env,
         agent=agent,
         num_updates=num_updates,
     )
@@ -125,6 +130,7 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "episodes": int,
         "exploration": float | None,
         "step_limit": int,
+        "env": dict,
     },
     "checkpoint": {"interval": int | None, "keep": int},
     "partial": {
@@ -156,6 +162,27 @@ def build_env(config: Mapping[str, Any]) -> envs.Environment:
     }
     arguments = {**defaults, **convert_all(given, annotations, prefix)}
     return _construct(target, arguments, prefix)
+
+
+def _evaluation_env(
+    settings: Mapping[str, Any], env: envs.Environment
+) -> envs.Environment:
+    """The task with the parameters under `evaluation.env`, seen and acted on alike."""
+    given = settings["evaluation"].get("env")
+    if not given:
+        return env
+    group = dict(settings["env"])
+    args = {"args": {**(group.get("args") or {}), **given.get("args", {})}}
+    task = build_env({**group, **given, **(args if "target" in group else {})})
+    found = build_partial(task, settings["partial"])
+    for name in ("observation_space", "action_space"):
+        trained, played = getattr(env, name), getattr(found, name)
+        if trained != played:
+            raise ConfigError(
+                f"evaluation.env={given} changes the {name} from {trained} to {played},"
+                " which the trained network does not fit; change only what leaves it."
+            )
+    return found
 
 
 def build_partial(

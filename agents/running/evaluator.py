@@ -1,5 +1,6 @@
 """Evaluating every seed of a run, in calls short enough to be interrupted between."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -35,8 +36,9 @@ class Evaluator:
     def __init__(self, plan: Plan, keys: jax.Array):
         """Prepare for seeds with `keys`; compiling happens at the first use."""
         settings = plan.config["evaluation"]
-        self.limit = plan.env.card.max_episode_steps or settings["step_limit"]
-        agent, exploration = plan.agent, settings["exploration"]
+        env, exploration = plan.evaluation_env, settings["exploration"]
+        self.limit = env.card.max_episode_steps or settings["step_limit"]
+        agent = dataclasses.replace(plan.agent, env=env)
         self.keys = jax.vmap(evaluate.evaluation_key)(keys)
 
         def start(argument: tuple[Any, Any]) -> evaluate.Playing:

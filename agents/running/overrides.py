@@ -25,8 +25,10 @@ from agents.running.config import CONFIG_DIRECTORY
 from agents.running.resume import resumed_config, value_of
 
 GROUPS = ("env", "memory", "agent", "experiment")
-OPEN_KEYS = ("env.args.", "memory.args.")
-"""Keys under which anything may be set: the parameters of a user's own class."""
+EVALUATION = "evaluation."
+OPEN_KEYS = ("env.args.", "memory.args.", EVALUATION + "env.")
+"""Keys that no file lists: the parameters of a user's own class, and those of the task
+that are to differ in evaluations."""
 
 FIXED_KEYS = ("env.id", "memory.name", "agent.name")
 """Keys that a choice of group sets; another value would keep the group's settings."""
@@ -165,6 +167,16 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
                         f"there is no setting {name!r} here.{nearest(name, known)}"
                     )
                 words.append(f"{name}={value}")
+            elif name.startswith(EVALUATION):
+                own = name.removeprefix(EVALUATION)
+                if not own.startswith(OPEN_KEYS):
+                    _check_settable(own, chosen)
+                    if own not in known:
+                        raise ConfigError(
+                            f"there is no setting {own!r} here, so {name} changes "
+                            f"nothing.{nearest(own, known)}"
+                        )
+                words.append(f"++{name}={value}")
             elif (group := name.split(".")[0]) + ".args" not in known:
                 raise ConfigError(
                     f"{name}={value} needs {group}=custom: only a class of your own "

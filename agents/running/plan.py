@@ -36,6 +36,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f"task    {plan.env_name} ({parameters})",
         f"        {_demand(card)}",
         f"        {_returns(card)}",
+        *_evaluated(plan),
         f"memory  {plan.memory_name}: {of_memory:,} of {total:,} parameters, "
         f"{state_bytes(memory):,} bytes of state per stream{copies}; "
         f"{_context(memory.card.context)}",
@@ -86,6 +87,15 @@ def warning(
 def _count(shapes: Any) -> int:
     leaves = jax.tree.leaves(shapes)
     return sum(x.size for x in leaves if isinstance(x, jax.ShapeDtypeStruct))
+
+
+def _evaluated(plan: Plan) -> list[str]:
+    """How evaluations differ from training, if they do."""
+    given = plan.config["evaluation"].get("env")
+    if not given:
+        return []
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    return [f"        evaluated with {words}: {_returns(plan.evaluation_env.card)}"]
 
 
 def _demand(card: Card) -> str:

@@ -37,7 +37,8 @@ def resumed_config(
         ConfigError: no run there, or a setting that may not change.
     """
     config = {**defaults, **saved_config(directory), "resume": str(directory)}
-    config["checkpoint"] = {**defaults["checkpoint"], **config["checkpoint"]}
+    for group in ("checkpoint", "evaluation"):
+        config[group] = {**defaults[group], **config[group]}
     config["distributed"] = dict(defaults["distributed"])
     known = {**flat(config), **_choices(config)}
     for word in overrides:

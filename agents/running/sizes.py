@@ -69,7 +69,10 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
         {
             f"agent.num_envs={agent.num_envs}": agent.num_envs,
             f"agent.rollout_length={agent.rollout_length}": agent.rollout_length,
-            "the longest episode of this task": plan.env.card.max_episode_steps or 0,
+            "the longest episode of this task": max(
+                env.card.max_episode_steps or 0
+                for env in (plan.env, plan.evaluation_env)
+            ),
         },
         "lower it",
     )

@@ -88,7 +88,8 @@ class Trainer:
             try:
                 self.logs.pending = pending
                 last_step = self.plan.num_updates * self.agent.steps_per_update
-                self.logs.write_references(self.plan.env.card, last_step)
+                card = self.plan.evaluation_env.card
+                self.logs.write_references(card, last_step)
                 with self.stop:
                     result = self._train(state)
                 succeeded = True
@@ -166,7 +167,7 @@ class Trainer:
         self._save(state, must=True)
         return Result(
             directory=self.directory,
-            card=self.plan.env.card,
+            card=self.plan.evaluation_env.card,
             seeds=self.seeds,
             scores=self.scores,
             frozen=self.standing.frozen,

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import agents
+import envs
 from agents.running.overrides import compose_config
 from agents.running.plan import warning
 from agents.running.tensorboard import FIRST, REFERENCES, TAGS, Writer
@@ -37,6 +38,7 @@ def short_run(tmp_path_factory):
             "total_steps=5000",
             "memory.output_size=16",
             "evaluation.episodes=256",
+            "evaluation.env.length=4",
             f"run_directory={tmp_path_factory.mktemp('runs')}",
         ]
     )
@@ -55,6 +57,7 @@ def test_prints_plan_and_verdict(short_run):
         "task    tmaze (length=5, active=False)",
         "demands object memory over 5 steps",
         "memoryless 0.50 (exact), recall 1.00 (exact)",
+        "evaluated with length=4: floor ",
         "memory  ffm:",
         "bytes of state per stream",
         "device  ",
@@ -66,6 +69,8 @@ def test_prints_plan_and_verdict(short_run):
     pattern = r"seed [01]: return -?\d\.\d\d \(floor .+, memoryless 0\.50, recall 1\.00"
     assert len(re.findall(pattern, text)) == 2
     assert len(result.scores) == len(result.verdicts) == 2
+    assert result.card == envs.make("TMaze-v0", length=4).card
+    assert all(score.length <= result.card.max_episode_steps for score in result.scores)
 
 
 def test_a_directory_per_seed_with_closed_tags(short_run):

@@ -88,6 +88,11 @@ WRONG = {
     "agent.sequence_length=0": "agent.sequence_length must be at least 1, not 0.",
     "env=probe_flip env.kinds=null": "env.kinds=None must be a list",
     "evaluation.episodes=0": "evaluation.episodes=0 must be at least 1.",
+    "evaluation.env.lenght=3": "changes nothing. Did you mean 'env.length'?",
+    "evaluation.env.id=Tmaze-v0": "env.id belongs to the choice of env",
+    "evaluation.env.length=0": "needs a corridor with length of at least 1",
+    "env=memory_cards_easy evaluation.env.pairs=9": "changes the observation_space",
+    "evaluation.env=3": "evaluation.env holds settings; set one of them",
     "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
     "memory.output_size=0": "memory.output_size=0 must be at least 1.",
     "memory.raw_keys=[image]": "raw_keys names 'image', but this task observes",
@@ -231,3 +236,15 @@ def test_the_command_line_itself():
     assert help.returncode == 0
     assert "env: " in help.stdout and "tmaze" in help.stdout
     assert "num_minibatches: 8" in help.stdout
+
+
+def test_evaluations_may_play_other_settings_of_the_task():
+    (config,) = check(["evaluation.env.length=30", "env.length=9", "partial.noise=0.1"])
+    plan = build(config)
+    tasks = (plan.env.env, plan.evaluation_env.env)  # pyright: ignore
+    assert tasks == (envs.make("TMaze-v0", length=9), envs.make("TMaze-v0", length=30))
+    assert plan.agent.env is plan.env
+    assert build(check([])[0]).evaluation_env.card.horizon == (20, 20)
+    words = ["env=custom", "env.target=envs.mazes:TMaze", "env.args.length=3"]
+    plan = build(check([*words, "evaluation.env.args.active=true"])[0])
+    assert plan.evaluation_env == envs.make("TMaze-v0", length=3, active=True)
