@@ -27,7 +27,8 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t, two-sided 95 %, by the number of seeds."""
 MEMORIES = ("none", "gru")
 UNSEEN = " without previous action"
-"""Where the previous action is not an input: it is all that RepeatFirst needs."""
+"""Where the previous action is not an input, as the cards' memoryless returns mean it:
+in it a policy can leave itself notes, and RepeatFirst needs no more."""
 THIRD_PARTY = {
     "RepeatFirstEasy": 0.860,
     "RepeatPreviousEasy": 0.890,
@@ -39,7 +40,19 @@ THIRD_PARTY = {
     "ConcentrationEasy": None,
 }
 """Somebody else's GRU of 128 units at 3 million steps: the highest mean in training."""
-TASKS = (f"RepeatFirstEasy{UNSEEN}", *THIRD_PARTY)
+CARDS = tuple(list(THIRD_PARTY)[:5])
+TASKS = tuple(
+    name
+    for task in THIRD_PARTY
+    for name in ([f"{task}{UNSEEN}", task] if task in CARDS else [task])
+)
+
+
+def memories_of(task: str) -> tuple[str, ...]:
+    """Those measured unless others are named: what is in question without notes is the
+    card, and whether a memory can do without them in RepeatFirst."""
+    of_card = task.endswith(UNSEEN) and not task.startswith("RepeatFirst")
+    return MEMORIES[:1] if of_card else MEMORIES
 
 
 def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
@@ -111,8 +124,8 @@ def main() -> None:
     tasks = asked.tasks.split(",") if asked.tasks else TASKS
     if unknown := set(tasks) - set(TASKS):
         parser.error(f"no task {unknown.pop()!r}; they are {', '.join(TASKS)}")
-    memories = asked.memories.split(",") if asked.memories else MEMORIES
-    pairs = {f"{t} {m}": (t, m) for t in tasks for m in memories}
+    named = asked.memories.split(",") if asked.memories else None
+    pairs = {f"{t} {m}": (t, m) for t in tasks for m in named or memories_of(t)}
     there = {} if asked.tasks or asked.memories else load(asked.results)
     names = [name for name in pairs if name not in there]
     fill_rows(asked, names, lambda x: measure(*pairs[x], asked.words), table)

@@ -34,6 +34,16 @@ def test_every_return_that_a_card_does_not_know_has_its_reason():
             assert known.note or known.value is not None
 
 
+def test_the_cards_are_compared_with_policies_of_the_same_inputs():
+    without = [task for task in popgym.TASKS if task.endswith(popgym.UNSEEN)]
+    for task in popgym.THIRD_PARTY:
+        card = envs.make(f"{task}-v0").card
+        known = card.memoryless.value is not None and not card.needs_previous_action
+        assert (task + popgym.UNSEEN in without) == known
+    assert popgym.memories_of(without[0]) == popgym.MEMORIES
+    assert all(popgym.memories_of(task) == ("none",) for task in without[1:])
+
+
 def test_tasks_are_registered():
     assert {f"{x.removesuffix(popgym.UNSEEN)}-v0" for x in popgym.TASKS} <= set(
         envs.names()

@@ -1,7 +1,8 @@
 """The same guarantees for every registered task.
 
 Of ids that differ in a number or level only, such as MemoryLength30-v0, the lowest and
-the highest stand for all, and of tasks as pictures one does; the others are slow.
+the highest stand for all, and of tasks as pictures the first of each class; the others
+are slow.
 """
 
 import itertools
@@ -74,8 +75,8 @@ CLOSED_LIST: tuple[str, ...] = (
 
 LEVELS = ("Easy", "Medium", "Hard")
 # Two mazes of 1,023 steps each; of each kind the other end is checked. And ballets as
-# images, whose small settings are checked in their own tests; BalletSymbolic is the
-# first of its levels.
+# images, of which a small setting stands for all; BalletSymbolic is the first of its
+# levels.
 COSTLY = (
     "LabyrinthEscapeHard-v0",
     "LabyrinthExploreEasy-v0",
@@ -85,6 +86,8 @@ COSTLY = (
     "Ballet8Delay48-v0",
 )
 PICTURES = [id for id in envs.names() if "Pixels-v" in id]
+PICTURED = {type(envs.make(id)): id for id in reversed(PICTURES)}
+"""The first id of each class, which is the easiest."""
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
 
 
@@ -105,7 +108,7 @@ def representatives():
     for _, members in itertools.groupby(ids, family):
         first, *rest = members
         chosen += [first, *rest[-1:]]
-    return [id for id in (*chosen, "TMazePixels-v0") if id not in COSTLY]
+    return [id for id in (*chosen, *PICTURED.values()) if id not in COSTLY]
 
 
 LEFT_OUT = sorted(set(envs.names()) - set(representatives()))
@@ -140,6 +143,11 @@ def check(id):
 @pytest.mark.parametrize("id", representatives())
 def test_contract(id):
     check(id)
+
+
+def test_contract_of_a_small_ballet_as_images():
+    env = envs.make("Ballet-v0", dancers=1, delay=1, max_steps=24)
+    envs.check_env(env, episodes=16)
 
 
 @pytest.mark.slow

@@ -325,9 +325,30 @@ def test_stationary_policy(size):
     assert abs(total.mean() - env.card.memoryless.value) < 4 * total.std() / 4000**0.5
 
 
-def test_floor_of_a_random_length_is_the_mean():
-    values = [MiniGridMemory(9, r).card.floor.value for r in (True, False)]
-    assert 0 < values[1] < values[0] < 0.5
+@pytest.mark.parametrize("random_length", [False, True])
+def test_floor_is_what_random_play_returns(random_length):
+    env, count = MiniGridMemory(7, random_length), 8192
+
+    def run(key):
+        start_key, key = jax.random.split(key)
+        _, state = jax.vmap(env.reset)(jax.random.split(start_key, count))
+
+        def body(carry, key):
+            state, running, total = carry
+            actions = jax.random.randint(key, (count,), 0, 7, jnp.int32)
+            step = jax.vmap(env.step, (None, 0, 0))(key, state, actions)
+            total = total + jnp.where(running, step[2], 0)
+            return (step[1], running & ~(step[3] | step[4]), total), None
+
+        carry = (state, jnp.ones(count, bool), jnp.zeros(count))
+        keys = jax.random.split(key, env.card.max_episode_steps)
+        return jax.lax.scan(body, carry, keys)[0][1:]
+
+    running, total = map(np.asarray, jax.jit(run)(jax.random.key(0)))
+    assert not running.any()
+    error = total.std() / count**0.5
+    assert error < 0.005
+    assert abs(total.mean() - env.card.floor.value) < 4 * error
 
 
 def test_small_grids_show_all_at_the_junction():

@@ -47,6 +47,17 @@ def hunt_and_kill(side, rng):
     return grid
 
 
+def generators(seed):
+    """Functions from a side to a grid: ours of here, and mazelib's if it is there."""
+    rng = random.Random(seed)
+    found = [lambda side: hunt_and_kill(side, rng)]
+    if importlib.util.find_spec("mazelib") is not None:
+        theirs = importlib.import_module("mazelib.generate.HuntAndKill").HuntAndKill
+        random.seed(seed)
+        found.append(lambda side: np.asarray(theirs(side, side).generate()))
+    return found
+
+
 def complete(grid):
     return not grid[1::2, 1::2].any()
 

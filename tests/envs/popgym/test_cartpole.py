@@ -246,3 +246,12 @@ def test_hidden_is_what_is_not_on_show():
 def test_parameters_are_checked(parameters, message):
     with pytest.raises(ValueError, match=message):
         envs.make("PositionOnlyCartPoleEasy-v0", **parameters)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_package_pays_after_the_end():
+    theirs = package["PositionOnlyCartPole"].PositionOnlyCartPoleEasy()
+    theirs.reset(seed=0)
+    while not theirs.step(1)[2]:
+        pass
+    assert theirs.step(1)[1] == -1.0

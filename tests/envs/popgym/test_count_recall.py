@@ -127,3 +127,19 @@ def test_parameters_are_checked():
         envs.make("CountRecallEasy-v0", decks=0)
     with pytest.raises(ValueError, match="not by 'colors'"):
         envs.make("CountRecallEasy-v0", kind="colors")
+
+
+def test_the_package_gives_the_counts_away_and_clamps_no_error():
+    def play(clamp):
+        theirs = count_recall.CountRecallEasy(error_clamp=clamp)
+        theirs.reset(seed=0)
+        return [theirs.step(3) for _ in range(40)]
+
+    steps = play(0.1)
+    rewards = [step[1] for step in steps]
+    assert all("counts" in step[4] for step in steps)
+    assert rewards == [step[1] for step in play(2.0)]
+    assert len({abs(reward) for reward in rewards}) == 1  # however wrong
+    env = envs.make("CountRecallEasy-v0")
+    _, state = env.reset(jax.random.key(0))
+    assert set(env.step(jax.random.key(1), state, jnp.int32(0))[5]) == {"decision"}

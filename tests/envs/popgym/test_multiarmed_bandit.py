@@ -148,3 +148,12 @@ def thompson(arms, steps, streams):
 def test_parameters_are_checked(parameters, message):
     with pytest.raises(ValueError, match=message):
         envs.make("MultiarmedBanditEasy-v0", **parameters)
+
+
+def test_the_package_gives_the_odds_away():
+    theirs = package.MultiarmedBanditEasy()
+    theirs.reset(seed=0)
+    assert "bandits" in theirs.step(0)[4]
+    env = envs.make("MultiarmedBanditEasy-v0")
+    _, state = env.reset(jax.random.key(0))
+    assert "bandits" not in env.step(jax.random.key(1), state, jnp.int32(0))[5]
