@@ -49,8 +49,10 @@ TASKS = tuple(
 
 
 def memories_of(task: str) -> tuple[str, ...]:
-    """Those measured unless others are named: what is in question without notes is the
-    card, and whether a memory can do without them in RepeatFirst."""
+    """Those measured unless others are named.
+
+    Without notes the card is in question, and in RepeatFirst the memory, too.
+    """
     of_card = task.endswith(UNSEEN) and not task.startswith("RepeatFirst")
     return MEMORIES[:1] if of_card else MEMORIES
 

@@ -79,7 +79,9 @@ def section(target: type[Environment], ids: list[str]) -> str:
         f"`{field.name}={getattr(env, field.name)!r}`"
         for field in dataclasses.fields(env)
     )
+    several = len(ids) > 1
     columns = ["id", "memory", "horizon", "longest", *_RETURNS]
+    columns += ["where it differs"] if several else []
     return "\n".join(
         [
             f"### {target.__name__}",
@@ -92,7 +94,7 @@ def section(target: type[Environment], ids: list[str]) -> str:
             "",
             f"| {' | '.join(columns)} |",
             "|---" * len(columns) + "|",
-            *(row(id) for id in ids),
+            *(row(id, _differences(env, id) if several else None) for id in ids),
         ]
     )
 
@@ -106,14 +108,30 @@ def _notes(env: Environment) -> str:
     return f" ({'; '.join(notes)})" if notes else ""
 
 
-def row(id: str) -> str:
-    """What the card of one id says."""
+def _differences(first: Environment, id: str) -> str:
+    """The parameters and spaces of an id that are not those of the first."""
+    env, found = envs.make(id), []
+    for field in dataclasses.fields(env):
+        value = getattr(env, field.name)
+        if value != getattr(first, field.name):
+            found.append(f"`{field.name}={value!r}`")
+    for verb, name in (("observes", "observation_space"), ("acts in", "action_space")):
+        told = describe(getattr(env, name))
+        if told != describe(getattr(first, name)):
+            found.append(f"{verb} {told}")
+    return ", ".join(found)
+
+
+def row(id: str, differs: str | None = None) -> str:
+    """What the card of one id says, and how it differs from the first of its class."""
     card = envs.make(id).card
     least, most = card.horizon
     horizon = str(least) if least == most else f"{least} to {most:,}"
     longest = "-" if card.max_episode_steps is None else f"{card.max_episode_steps:,}"
     returns = [told(getattr(card, name)) for name in _RETURNS]
-    return f"| {' | '.join([f'`{id}`', card.memory, horizon, longest, *returns])} |"
+    cells = [f"`{id}`", card.memory, horizon, longest, *returns]
+    cells += [] if differs is None else [differs]
+    return f"| {' | '.join(cells)} |"
 
 
 def told(value: Return) -> str:

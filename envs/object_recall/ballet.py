@@ -51,7 +51,9 @@ class Ballet(Environment):
     observation. A dance's last move is seen `delay` observations before the next
     one's first, so dances begin every 15 + delay steps, and after the same time from
     the beginning of the last one the dance is named. The action that leads to that
-    observation was still chosen while watching and has no effect either.
+    observation was still chosen while watching and has no effect either. The released
+    images are float32 from 0 to 1 and its words are strings; here images are uint8 and
+    words numbers.
 
     Observations: `language`, 0 watch or 1 + the dance named, and with `pixels` the
     `image`, 99 by 99 pixels with the agent in the middle. Without, `symbols` says the
