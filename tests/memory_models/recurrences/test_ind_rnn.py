@@ -37,7 +37,7 @@ def test_outputs_and_state_are_those_of_the_equations(x64):
 
 @pytest.mark.parametrize("time", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_float32_stays_with_float64(time):
-    compare_long("ind_rnn", loop, time, max_period=16)
+    compare_long("ind_rnn", loop, time)
 
 
 def test_without_recurrence_it_is_a_layer(x64):
