@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.rollout import next_inputs
-from envs.base import Card, float_dtype
+from envs.base import Card, Environment, float_dtype
 
 MINIMUM_EPISODES = 200
 """Fewest evaluation episodes on which a verdict is given."""
@@ -60,6 +60,7 @@ def play_episodes(
     episodes: int,
     exploration: float | None,
     step_limit: int,
+    env: Environment | None = None,
 ) -> Episodes:
     """Let `episodes` streams play one episode each, under jit or outside.
 
@@ -70,24 +71,31 @@ def play_episodes(
         episodes: number of streams.
         exploration: passed to `act`: None for the policy itself, 0.0 for greedy.
         step_limit: steps after which episodes are given up as unfinished.
+        env: the task to play, of the same spaces; by default the agent's.
     """
-    playing = start_episodes(agent, params, key=key, episodes=episodes)
+    playing = start_episodes(agent, params, key=key, episodes=episodes, env=env)
     until = jnp.asarray(step_limit, jnp.int32)
     return continue_episodes(
-        agent, params, playing, key=key, exploration=exploration, until=until
+        agent, params, playing, key=key, exploration=exploration, until=until, env=env
     ).episodes
 
 
 def start_episodes(
-    agent: Agent, params: Params, *, key: PRNGKeyArray, episodes: int
+    agent: Agent,
+    params: Params,
+    *,
+    key: PRNGKeyArray,
+    episodes: int,
+    env: Environment | None = None,
 ) -> Playing:
-    """Let `episodes` streams start one episode each."""
+    """Let `episodes` streams start one episode each, of `env` or the agent's task."""
+    env = env or agent.env
     reset_key = jax.random.split(key)[0]
-    observation, env_state = jax.vmap(agent.env.reset)(_row_keys(reset_key, episodes))
+    observation, env_state = jax.vmap(env.reset)(_row_keys(reset_key, episodes))
     return Playing(
         time=jnp.zeros((), jnp.int32),
         env_state=env_state,
-        inputs=agent.first_inputs(observation, mask_of(agent.env, env_state), episodes),
+        inputs=agent.first_inputs(observation, mask_of(env, env_state), episodes),
         memory_state=agent.initial_memory(params, episodes),
         episodes=_none_yet(episodes, "success" in agent.info_keys),
     )
@@ -101,12 +109,13 @@ def continue_episodes(
     key: PRNGKeyArray,
     exploration: float | None,
     until: Int[Array, ""],
+    env: Environment | None = None,
 ) -> Playing:
     """Play on until all episodes ended or have taken `until` steps.
 
     The result does not depend on where the playing was cut.
     """
-    env, episodes = agent.env, playing.inputs.start.shape[0]
+    env, episodes = env or agent.env, playing.inputs.start.shape[0]
     run_key = jax.random.split(key)[1]
 
     def step(playing: Playing) -> Playing:

@@ -29,8 +29,7 @@ import memory_models
 from agents.running.updates import compile_updates, over_seeds
 from benchmarks.rows import Row, Rows, arguments, fill, load
 from benchmarks.speed import make_agent
-from memory_models.attention.memformer import Memformer
-from memory_models.attention.tokens import MemoryTokenLayer
+from memory_models.attention import memformer, tokens
 from memory_models.base import MemoryModel, parameter_count, state_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -179,10 +178,10 @@ Those that see past segments, too, see equally many steps with either.
 """
 
 
-def unwritten(layer: Any, memory: Any, segment: Any) -> Any:
-    """In the place of a write."""
-    del layer, segment
-    return memory
+def unwritten(parameters: Any, operand: tuple[Any, Any]) -> Any:
+    """In the place of a write, a valve included: the memory as it was."""
+    del parameters
+    return operand[0]
 
 
 def writes_table(rounds: int) -> None:
@@ -194,8 +193,8 @@ def writes_table(rounds: int) -> None:
         short, long = in_turn(acts, rounds)
         learns = learning(built(name), "writes"), learning(built(name), "writes")
         with contextlib.ExitStack() as stack:
-            for owner in (Memformer, MemoryTokenLayer):
-                stack.enter_context(mock.patch.object(owner, "written", unwritten))
+            for module in (memformer, tokens):
+                stack.enter_context(mock.patch.object(module, "_write", unwritten))
             jax.block_until_ready(learns[1]())  # what is compiled now writes nothing
         whole, without = in_turn(list(learns), rounds)
         steps = SHAPES["step"][0]

@@ -106,16 +106,22 @@ def _nearest(
             best = min(best, candidate) if best else candidate
         return has
 
+    # A size may be refused because it is too small, or, beyond one that was accepted,
+    # because it is too large.
+    smallest: int | None = None
     low, high = 0, 1
     while high * unit <= LARGEST:
         has = consider(high)
-        if has is not None and has >= goal:
+        if has is not None:
+            smallest = smallest or high
+        if smallest and (has is None or has >= goal):
             break
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         has = consider(middle)
-        if has is None or has < goal:
+        too_large = smallest is not None and middle > smallest
+        if (has is None and not too_large) or (has is not None and has < goal):
             low = middle
         else:
             high = middle

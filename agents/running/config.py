@@ -142,20 +142,20 @@ _GROUPS: dict[str, dict[str, Any]] = {
 }
 
 
-def build_env(config: Mapping[str, Any]) -> envs.Environment:
-    """The task of an `env` group."""
+def build_env(config: Mapping[str, Any], prefix: str = "env") -> envs.Environment:
+    """The task of an `env` group, which messages call `prefix`."""
     given = dict(config)
     if "target" in given:
         target = _load(given.pop("target"), "env.target", envs.Environment)
         given = dict(given.pop("args", None) or {})
-        defaults, prefix = {}, "env.args"
+        defaults, prefix = {}, f"{prefix}.args"
     else:
         id = given.pop("id")
         try:
             entry = envs_registry.lookup(id)
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
-        target, defaults, prefix = entry.target, entry.defaults, "env"
+        target, defaults = entry.target, entry.defaults
     annotations = {
         name: _field_type(target, field)
         for name, field in envs_registry.parameters(target).items()
@@ -173,7 +173,8 @@ def _evaluation_env(
         return env
     group = dict(settings["env"])
     args = {"args": {**(group.get("args") or {}), **given.get("args", {})}}
-    task = build_env({**group, **given, **(args if "target" in group else {})})
+    changed = {**group, **given, **(args if "target" in group else {})}
+    task = build_env(changed, "evaluation.env")
     found = build_partial(task, settings["partial"])
     for name in ("observation_space", "action_space"):
         trained, played = getattr(env, name), getattr(found, name)

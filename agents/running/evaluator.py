@@ -1,6 +1,5 @@
 """Evaluating every seed of a run, in calls short enough to be interrupted between."""
 
-import dataclasses
 import time
 from typing import Any
 
@@ -38,19 +37,25 @@ class Evaluator:
         settings = plan.config["evaluation"]
         env, exploration = plan.evaluation_env, settings["exploration"]
         self.limit = env.card.max_episode_steps or settings["step_limit"]
-        agent = dataclasses.replace(plan.agent, env=env)
+        agent = plan.agent  # as it was trained, whatever task it plays
         self.keys = jax.vmap(evaluate.evaluation_key)(keys)
 
         def start(argument: tuple[Any, Any]) -> evaluate.Playing:
             params, key = argument
             return evaluate.start_episodes(
-                agent, params, key=key, episodes=settings["episodes"]
+                agent, params, key=key, episodes=settings["episodes"], env=env
             )
 
         def play(argument: tuple[Any, Any, Any], until: jax.Array) -> evaluate.Playing:
             params, key, playing = argument
             return evaluate.continue_episodes(
-                agent, params, playing, key=key, exploration=exploration, until=until
+                agent,
+                params,
+                playing,
+                key=key,
+                exploration=exploration,
+                until=until,
+                env=env,
             )
 
         self._start = jax.jit(over_seeds(start, len(keys)))

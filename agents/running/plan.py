@@ -49,7 +49,12 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f" ({plan.config['total_steps']:,} asked for), "
         f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
     ]
-    note = warning(card, memory.card, plan.memory_name, agent.gradient_steps_back)
+    for demanding in (card, plan.evaluation_env.card):
+        note = warning(
+            demanding, memory.card, plan.memory_name, agent.gradient_steps_back
+        )
+        if note:
+            break
     if note:
         lines.append(f"note    {note}")
     return "\n".join(lines)

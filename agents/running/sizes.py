@@ -76,7 +76,8 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
         },
         "lower it",
     )
-    sizes = measure(agent, config["num_seeds"], config["evaluation"]["episodes"])
+    episodes = config["evaluation"]["episodes"]
+    sizes = measure(agent, config["num_seeds"], episodes, plan.evaluation_env)
     if mesh is not None and jax.default_backend() != "cpu":  # CPUs share their memory
         sizes = dataclasses.replace(sizes, devices=mesh.size)
     available = available_bytes()
@@ -133,13 +134,16 @@ def _largest(sizes: Sizes, plan: Plan) -> str:
     return f"most of it, {show_bytes(parts[name])}, is for {name}: lower {told}"
 
 
-def measure(agent: Any, num_seeds: int, episodes: int) -> Sizes:
+def measure(
+    agent: Any, num_seeds: int, episodes: int, evaluation_env: Any = None
+) -> Sizes:
     """The sizes of a run, by tracing; nothing is allocated.
 
     Args:
         agent: the agent.
         num_seeds: seeds trained at once.
         episodes: of an evaluation, per seed.
+        evaluation_env: the task that evaluations play; by default the agent's.
 
     Raises:
         ConfigError: a number too large for tracing itself.
@@ -151,6 +155,10 @@ def measure(agent: Any, num_seeds: int, episodes: int) -> Sizes:
         rollout = jax.eval_shape(agent.rollout, state.params, streams, key)[1]
         batch = jax.eval_shape(agent.advantages, state.params, streams, rollout)
         learning = _learning(agent, state.params, batch, rollout.memory_states)
+        starts = [
+            _bytes(jax.eval_shape(env.reset, key))
+            for env in (agent.env, evaluation_env or agent.env)
+        ]
     except (OverflowError, MemoryError) as error:
         raise ConfigError(
             "some number of this configuration is too large to compute with: "
@@ -159,6 +167,7 @@ def measure(agent: Any, num_seeds: int, episodes: int) -> Sizes:
     memories = _bytes(streams.memory_state)
     environments = _bytes(streams) - memories
     evaluation = episodes * (environments + memories) // agent.num_envs
+    evaluation += episodes * (starts[1] - starts[0])
     return Sizes(
         parameters=num_seeds * _bytes((state.params, state.optimizer_state)),
         environments=num_seeds * environments,

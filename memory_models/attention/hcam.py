@@ -38,7 +38,8 @@ class HierarchicalRead(eqx.Module):
     """Attention over chunks, and inside those chosen (Lampinen et al. 2021).
 
         p_i = (x W_q) . (mean_i W_k) / sqrt(width)         of every readable chunk i
-        w = softmax of p over the top_k largest (of chunks within 1/1024, the newest)
+        w = softmax of p over the top_k largest; the distance to the largest is counted
+            in steps of 1/1024, and of those within one step the newest comes first
         read = sum_i w_i attention_i(x),   attention over the steps of chunk i
 
     attention_i has several heads; its keys and values are made of the rows of the chunk

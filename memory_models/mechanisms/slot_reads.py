@@ -82,7 +82,7 @@ def nearest(
 
 
 RESOLUTION = 1024
-"""Of logits that rows are chosen by: differences below 1 / 1024 count as none."""
+"""Steps per unit in which logits that rows are chosen by are counted."""
 
 
 def leading(
@@ -95,7 +95,8 @@ def leading(
 
     Scores are logits: how much less than the best is counted in steps of 1 /
     `RESOLUTION`, far above rounding and far below what a softmax would tell apart. Rows
-    within one step are ranked by order, as `nearest` does and for the same reason.
+    within one step are ranked by order, as `nearest` does and for the same reason; of
+    equal rows just at the edge between two steps rounding can still decide.
 
     Args:
         scores: of any sign.

@@ -22,7 +22,7 @@ REFUSE = {
         *("none", "position"),
         # The last 3 of 96 features are 288 floats; the last 2 are 192.
         "frame_stack",
-        # The smallest window, segment or store of these is larger.
+        # These are larger whatever the option is that sizes them.
         *("griffin", "hybrid", "samba", "xlstm"),
         *("hcam", "memformer", "rate", "rmt", "transformer_fam"),
     },
@@ -58,3 +58,11 @@ def test_the_option_of_the_budget_is_set_and_no_other():
     model = sized("lru", "state")
     assert model.layer.through.shape[-1] == 128
     assert len(model.log_rate) == 128 and len(sized("ffm", "state").log_rate) == 32
+
+
+def test_a_size_may_be_refused_for_being_too_large():
+    """No chunk may be longer than the window: 3 is the largest, and fits."""
+    small = {"num_chunks": 1, "top_k": 1, "window": 3, "num_heads": 1, "head_size": 2}
+    build = memory_models.builder("hcam", output_size=28, match="state", **small)
+    model = build(WIDTH, key=KEY)
+    assert model.chunk_size == 3 and MEASURES["state"](model) == 232

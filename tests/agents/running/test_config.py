@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
+import jax
 import pytest
 
 import agents
@@ -90,7 +91,8 @@ WRONG = {
     "evaluation.episodes=0": "evaluation.episodes=0 must be at least 1.",
     "evaluation.env.lenght=3": "changes nothing. Did you mean 'env.length'?",
     "evaluation.env.id=Tmaze-v0": "env.id belongs to the choice of env",
-    "evaluation.env.length=0": "needs a corridor with length of at least 1",
+    "evaluation.env.length=abc": "evaluation.env.length='abc' must be a whole number",
+    "evaluation.env.length=0": "evaluation.env: TMaze needs a corridor with",
     "env=memory_cards_easy evaluation.env.pairs=9": "changes the observation_space",
     "evaluation.env=3": "evaluation.env holds settings; set one of them",
     "evaluation.exploration=0.3": "must be 0.0 (greedy) or null",
@@ -248,3 +250,31 @@ def test_evaluations_may_play_other_settings_of_the_task():
     words = ["env=custom", "env.target=envs.mazes:TMaze", "env.args.length=3"]
     plan = build(check([*words, "evaluation.env.args.active=true"])[0])
     assert plan.evaluation_env == envs.make("TMaze-v0", length=3, active=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # The critic's encoder is made for the hidden variables of the task trained on.
+        "env=labyrinth_escape_easy evaluation.env.size=8 agent.critic_sees_hidden=true",
+        # And whether the previous action is an input hangs on its card.
+        "env=concentration_easy_pixels evaluation.env.partial_obs=false",
+    ],
+)
+def test_the_network_is_that_of_the_task_trained_on(line):
+    plan = build(check(line.split())[0])
+    key = jax.random.key(0)
+
+    def play():
+        params = plan.agent.init(key).params
+        return agents.play_episodes(
+            plan.agent,
+            params,
+            key=key,
+            episodes=2,
+            exploration=0.0,
+            step_limit=3,
+            env=plan.evaluation_env,
+        )
+
+    assert jax.eval_shape(play).episode_return.shape == (2,)

@@ -217,8 +217,6 @@ def test_step_and_sequence_choose_the_same_of_equal_chunks():
         )[1]
     )
     np.testing.assert_allclose(step(model, inputs, starts), at_once, rtol=0, atol=1e-4)
-    numbers = np.arange(8)
-    assert choices(np.zeros(8), 2) == {frozenset(numbers[-2:])}
 
 
 def test_sizes_without_meaning_are_refused():

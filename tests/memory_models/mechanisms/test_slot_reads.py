@@ -63,3 +63,29 @@ def test_ties_and_all_but_ties_go_by_order():
     readable = jnp.array([True, True, True, False, True, True])
     found = slot_reads.nearest(distances[None], readable[None], order[None], 2, 6)
     np.testing.assert_array_equal(np.flatnonzero(found[0]), [0, 2])
+
+
+def test_leading_rows_by_steps_below_the_best_then_by_order():
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(200, 9)).round(2).astype(np.float32)
+    scores[0] *= 1e30  # further below than ranks go: the order of those is lost
+    scores[1:100] += generator.uniform(0, 1e-7, (99, 9)).astype(np.float32)
+    readable = generator.random((200, 9)) < 0.6
+    readable[0], readable[1] = True, False
+    order = np.array([generator.permutation(9) for _ in scores])
+    given = (jnp.asarray(readable), jnp.asarray(order, jnp.int32))
+    ranks = np.asarray(slot_reads.leading(jnp.asarray(scores), *given, 9))
+    for row in range(1, 200):
+        rows = np.flatnonzero(readable[row])
+        if not len(rows):
+            assert len(set(ranks[row])) == 1
+            continue
+        below = scores[row, rows].max() - scores[row, rows].astype(np.float64)
+        sought = rows[np.lexsort((order[row, rows], np.floor(below * 1024 + 1e-3)))]
+        np.testing.assert_array_equal(np.argsort(ranks[row])[: len(rows)], sought)
+    assert ranks[0].argmin() == scores[0].argmax() and (ranks >= 0).all()
+
+    for count in (1, 4, 20):
+        last = slot_reads.last_of_the_first(jnp.asarray(ranks), given[0], count)
+        chosen = readable & (ranks <= np.asarray(last))
+        np.testing.assert_array_equal(chosen.sum(1), np.minimum(count, readable.sum(1)))
