@@ -334,8 +334,9 @@ def measure(name: str, minutes: float, steps: int, tasks: list[str]) -> Row:
         for task, trained in zip(taken, active.tolist(), strict=True):
             taken[task] += STEPS_PER_CALL * trained
         active &= right.min(-1) < SOLVED
+        unsolved = bool(active.any())
         now = time.perf_counter()  # the next call may last as long as this one
-        if not active.any() or now - began + now - called > 60 * minutes:
+        if not unsolved or now - began + now - called > 60 * minutes:
             break
     found: Row = {"steps": {task: taken[task] for task in tasks}}
     for index, (task, generate) in enumerate(TRAINED.items()):
