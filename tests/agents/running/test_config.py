@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import agents
@@ -12,6 +13,7 @@ import envs
 import memory_models
 from agents.convert import ConfigError, convert
 from agents.running.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.evaluator import Evaluator
 from agents.running.overrides import check, compose_config, for_hydra, group_options
 from tests.agents.test_networks import PlaceMemory
 
@@ -263,18 +265,14 @@ def test_evaluations_may_play_other_settings_of_the_task():
 )
 def test_the_network_is_that_of_the_task_trained_on(line):
     plan = build(check(line.split())[0])
-    key = jax.random.key(0)
+    keys = jax.random.split(jax.random.key(0), 1)
+    evaluator = Evaluator(plan, keys)
 
-    def play():
-        params = plan.agent.init(key).params
-        return agents.play_episodes(
-            plan.agent,
-            params,
-            key=key,
-            episodes=2,
-            exploration=0.0,
-            step_limit=3,
-            env=plan.evaluation_env,
-        )
+    def play(until):
+        params = jax.vmap(plan.agent.init)(keys).params
+        playing = evaluator._start((params, evaluator.keys))
+        return evaluator._play((params, evaluator.keys, playing), until)
 
-    assert jax.eval_shape(play).episode_return.shape == (2,)
+    until = jax.ShapeDtypeStruct((), jnp.int32)
+    episodes = plan.config["evaluation"]["episodes"]
+    assert jax.eval_shape(play, until).episodes.episode_return.shape == (1, episodes)
