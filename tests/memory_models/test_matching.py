@@ -60,9 +60,12 @@ def test_the_option_of_the_budget_is_set_and_no_other():
     assert len(model.log_rate) == 128 and len(sized("ffm", "state").log_rate) == 32
 
 
-def test_a_size_may_be_refused_for_being_too_large():
-    """No chunk may be longer than the window: 3 is the largest, and fits."""
-    small = {"num_chunks": 1, "top_k": 1, "window": 3, "num_heads": 1, "head_size": 2}
-    build = memory_models.builder("hcam", output_size=28, match="state", **small)
+@pytest.mark.parametrize("window, width, floats", [(3, 28, 232), (5, 20, 256)])
+def test_a_size_may_be_refused_for_being_too_large(window, width, floats):
+    """No chunk may be longer than the window: the largest fits, and no other does."""
+    small = {"num_chunks": 1, "top_k": 1, "num_heads": 1, "head_size": 2}
+    build = memory_models.builder(
+        "hcam", output_size=width, match="state", window=window, **small
+    )
     model = build(WIDTH, key=KEY)
-    assert model.chunk_size == 3 and MEASURES["state"](model) == 232
+    assert model.chunk_size == window and MEASURES["state"](model) == floats
