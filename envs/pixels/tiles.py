@@ -64,13 +64,53 @@ def sheet(*tiles: UInt8[np.ndarray, "_ _ 3"]) -> Sheet:
 def tiled(
     numbers: Int[Array, "rows columns"], sheet: Sheet, height: int, width: int
 ) -> Picture:
-    """The map `numbers` drawn with the tiles of `sheet`, centred in a picture."""
+    """The map `numbers` drawn with the tiles of `sheet`, centred in a picture.
+
+    Numbers beyond the sheet show the nearest tile. A CPU writes the tiles of a map one
+    after the other in place, which moves whole rows of pixels; what is one tile only,
+    and other devices, gather.
+    """
+    numbers = jnp.clip(numbers, 0, len(sheet) - 1)
+    if numbers.size == 1:
+        return gathered(numbers, sheet, height, width)
+
+    def one_by_one(numbers: Int[Array, "rows columns"]) -> Picture:
+        return placed(numbers, sheet, height, width)
+
+    def at_once(numbers: Int[Array, "rows columns"]) -> Picture:
+        return gathered(numbers, sheet, height, width)
+
+    return jax.lax.platform_dependent(numbers, cpu=one_by_one, default=at_once)
+
+
+def placed(
+    numbers: Int[Array, "rows columns"], sheet: Sheet, height: int, width: int
+) -> Picture:
+    """`tiled` as a loop over the tiles of the map."""
     rows, columns = numbers.shape
-    kinds, tile_height, tile_width, _ = sheet.shape
-    # The loop keeps the numbers from being worked out again for every pixel.
-    _, numbers = jax.lax.scan(
-        lambda _, row: (None, jnp.clip(row, 0, kinds - 1)), None, numbers
-    )
+    kinds, tile_height, tile_width, channels = sheet.shape
+    top = (height - rows * tile_height) // 2
+    left = (width - columns * tile_width) // 2
+    # Lines of bytes, not of pixels of 3, are what is copied fast.
+    tiles = jnp.asarray(sheet.reshape(kinds, tile_height, -1))
+
+    def place(cell: Int[Array, ""], lines: UInt8[Array, "_ _"]) -> UInt8[Array, "_ _"]:
+        row, column = cell // columns, cell % columns
+        tile = tiles.at[numbers[row, column]].get(mode="promise_in_bounds")
+        corner = (top + row * tile_height, (left + column * tile_width) * channels)
+        return jax.lax.dynamic_update_slice(lines, tile, corner)
+
+    lines = draw.canvas(height, width).reshape(height, -1)
+    lines = jax.lax.fori_loop(0, numbers.size, place, lines)
+    return lines.reshape(height, width, channels)
+
+
+def gathered(
+    numbers: Int[Array, "rows columns"], sheet: Sheet, height: int, width: int
+) -> Picture:
+    """`tiled` as one gather."""
+    rows, columns = numbers.shape
+    _, tile_height, tile_width, _ = sheet.shape
     found = jnp.asarray(sheet).at[numbers].get(mode="promise_in_bounds")
     image = found.transpose(0, 2, 1, 3, 4)
     image = image.reshape(rows * tile_height, columns * tile_width, 3)

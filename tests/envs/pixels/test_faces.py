@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs import spaces
-from envs.pixels import FACES
+from envs import draw, spaces
+from envs.pixels import FACES, tiles
 from tests.envs.pixels import decode
 
 STREAMS = 8
@@ -128,6 +128,28 @@ def check(name, image_size=64):
     if name in PLAYERS:
         for i in range(0, len(best), 7):
             assert (PLAYERS[name](full[i], task) == best[i]).all()
+
+
+@pytest.mark.parametrize("shape, canvas", [((2, 3), (13, 17)), ((3, 2), (12, 6))])
+def test_both_ways_to_draw_a_map_give_the_same_picture(shape, canvas):
+    """And that which numpy gives, with and without something around the tiles."""
+    random = np.random.default_rng(0)
+    sheet = random.integers(0, 256, (5, 4, 3, 3), np.uint8)
+    numbers = random.integers(0, 5, shape)
+    lines = [np.concatenate([sheet[i] for i in line], axis=1) for line in numbers]
+    image = np.concatenate(lines)
+    down, right = (canvas[i] - image.shape[i] for i in (0, 1))
+    around = ((down // 2, down - down // 2), (right // 2, right - right // 2))
+    expected = [
+        np.pad(image[..., i], around, constant_values=draw.BACKGROUND[i])
+        for i in range(3)
+    ]
+    for drawn in (tiles.placed, tiles.gathered, tiles.tiled):
+        found = drawn(jnp.asarray(numbers, jnp.int32), sheet, *canvas)
+        np.testing.assert_array_equal(found, np.stack(expected, -1))
+    beyond = jnp.asarray([[-1, 5]], jnp.int32)
+    nearest = tiles.tiled(jnp.asarray([[0, 4]], jnp.int32), sheet, 4, 6)
+    np.testing.assert_array_equal(tiles.tiled(beyond, sheet, 4, 6), nearest)
 
 
 @pytest.mark.parametrize("name", LEVELS)
