@@ -1,4 +1,4 @@
-"""A small tile renderer: maps of small numbers to pictures, by one gather each.
+"""A small tile renderer: maps of small numbers to pictures.
 
 A sheet is a numpy table of tiles, `[kinds, height, width, 3]`, made once for a size of
 picture; `tiled` looks a map up in it. Numbers that no tile could show are drawn by
