@@ -5,6 +5,8 @@ picture; `tiled` looks a map up in it. Numbers that no tile could show are drawn
 `gauge`.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,15 +73,12 @@ def tiled(
     and other devices, gather.
     """
     numbers = jnp.clip(numbers, 0, len(sheet) - 1)
+    one_by_one, at_once = (
+        functools.partial(way, sheet=sheet, height=height, width=width)
+        for way in (placed, gathered)
+    )
     if numbers.size == 1:
-        return gathered(numbers, sheet, height, width)
-
-    def one_by_one(numbers: Int[Array, "rows columns"]) -> Picture:
-        return placed(numbers, sheet, height, width)
-
-    def at_once(numbers: Int[Array, "rows columns"]) -> Picture:
-        return gathered(numbers, sheet, height, width)
-
+        return at_once(numbers)
     return jax.lax.platform_dependent(numbers, cpu=one_by_one, default=at_once)
 
 

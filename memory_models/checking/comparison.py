@@ -1,15 +1,9 @@
 """Comparisons that fail with a sentence: what is wrong, why it matters, what to do."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-
-ROUNDINGS = 4.0
-"""So many times what rounding is seen to do, two programs of one maths may differ."""
-MOST = 20.0
-"""And by so many times the tolerance, whatever rounding does."""
 
 
 class CheckError(ValueError):
@@ -22,40 +16,16 @@ def fail(wrong: str, why: str, advice: str) -> None:
 
 
 def same(
-    tolerance: float,
-    one: Any,
-    other: Any,
-    what: str,
-    why: str,
-    advice: str,
-    *,
-    rounding: Callable[[], Any] | None = None,
+    tolerance: float, one: Any, other: Any, what: str, why: str, advice: str
 ) -> None:
-    """Compare two pytrees; the tolerance grows with values above 1.
-
-    Args:
-        tolerance: allowed difference where values are about 1.
-        one: numbers.
-        other: as many.
-        what: what is compared, for the message.
-        why: it matters.
-        advice: what to do.
-        rounding: gives for each array how far rounding alone can be seen to move it,
-            and is called where the tolerance is exceeded. ROUNDINGS times as much is
-            allowed, within MOST times the tolerance.
-    """
-    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    moves: list[float] = []
-    for index, (a, b) in enumerate(leaves):
+    """Compare two pytrees; the tolerance grows with values above 1."""
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         a, b = np.asarray(a), np.asarray(b)
         if a.dtype.kind in "biu":
             difference, allowed = float((a != b).any()), 0.0
         else:
             difference = float(np.abs(a - b).max(initial=0.0))
             allowed = tolerance * max(1.0, float(np.abs(a).max(initial=0.0)))
-            if not difference <= allowed and rounding is not None:
-                moves = moves or jax.tree.leaves(rounding())
-                allowed = max(allowed, min(ROUNDINGS * moves[index], MOST * allowed))
         if not difference <= allowed:
             fail(
                 f"{what[0].upper()}{what[1:]} differ by {difference:.3g}, where "

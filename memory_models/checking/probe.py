@@ -87,32 +87,6 @@ class Probe:
         pull = _pull_scanned if scanned else _pull_sequence
         return pull(self.model, state, inputs, jnp.asarray(starts), weights)
 
-    def rounding(
-        self, state: Any, inputs: Array, starts: np.ndarray, weights: tuple[Array, Any]
-    ) -> dict[str, Any]:
-        """How far the last place of all numbers moves the scanned step's gradients.
-
-        A norm of almost nothing has gradients that no float32 program knows better than
-        this. Four times, every parameter, input and entry of the state goes to the
-        next number above or below it, at random.
-
-        Returns:
-            As `gradients`, with the largest move of each array in its place.
-        """
-
-        def of(model: MemoryModel, state: Any, inputs: Array) -> dict[str, Any]:
-            return _pull_scanned(model, state, inputs, jnp.asarray(starts), weights)
-
-        numbers = (self.model, state, inputs)
-        near = [
-            of(*neighbour(numbers, np.random.default_rng(seed))) for seed in range(4)
-        ]
-        return jax.tree.map(
-            lambda here, *others: max(np.abs(x - here).max(initial=0) for x in others),
-            of(*numbers),
-            *near,
-        )
-
 
 def make_probe(
     model: MemoryModel, *, input_size: int | None, half: int, seed: int
@@ -146,22 +120,6 @@ def abstract_call(model: MemoryModel, input_size: int, time: int) -> tuple:
     inputs = jax.ShapeDtypeStruct((time, input_size), parameter_dtype(model))
     starts = jax.ShapeDtypeStruct((time,), jnp.bool_)
     return eqx.filter_eval_shape(_run_sequence, model, None, inputs, starts)
-
-
-def neighbour(tree: Any, generator: np.random.Generator) -> Any:
-    """Every inexact number of a tree moved to the next above or below, at random."""
-
-    def next_to(array: Any) -> Any:
-        if np.iscomplexobj(array):
-            return next_to(np.real(array)) + 1j * next_to(np.imag(array))
-        up = generator.random(array.shape) < 0.5
-        return np.nextafter(array, np.where(up, np.inf, -np.inf).astype(array.dtype))
-
-    numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
-    moved = jax.tree.map(
-        lambda leaf: jnp.asarray(next_to(np.asarray(leaf)), leaf.dtype), numbers
-    )
-    return eqx.combine(moved, rest)
 
 
 def fill(state: Any, value: float) -> Any:
