@@ -199,7 +199,8 @@ def gradients_agree(probe: Probe, starts: np.ndarray, seed: int) -> None:
             f"gradients to {name} of the sequence and of the scanned step",
             "one of them is wrong.",
             "look for stop_gradient and custom derivatives; if gradients stop on "
-            "purpose, say so in card.gradient_stops.",
+            "purpose, say so in card.gradient_stops. Rounding does it where a norm of "
+            "two or three numbers is nearly zero: check a wider model, or in float64.",
         )
 
 

@@ -43,8 +43,8 @@ PRODUCT = [
 
 @functools.cache
 def compiled_builder(name):
-    small = small_models.OPTIONS.get(name, {})
-    return eqx.filter_jit(memory_models.builder(name, output_size=8, **small))
+    small = {"output_size": 8} | small_models.OPTIONS.get(name, {})
+    return eqx.filter_jit(memory_models.builder(name, **small))
 
 
 def build(name, seed):
