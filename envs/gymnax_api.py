@@ -27,12 +27,12 @@ _NO_LIMIT = 2**31 - 1
 class Gymnax(Environment):
     """A task of the gymnax package, or of a class with its interface.
 
-    Auto-reset is bypassed: only `reset_env` and `step_env` are used. Where `step_env`
-    returns six values (gymnax 1.0) ends are taken from it. Where it returns five, its
-    `done` says nothing about why: with `max_steps_in_episode` among its parameters an
-    end that a task without the limit would have had, too, is a termination, and one at
-    the limit a truncation, with its state still worth something; without it every end
-    is a termination.
+    Auto-reset is bypassed: only `reset_env` and `step_env` are used. Where the task has
+    `is_truncated` (gymnax 1.0), the flag of `step_env` is a termination, and the time
+    limit is asked for beside it. Where it has none, its `done` says nothing about why:
+    with `max_steps_in_episode` among its parameters an end that a task without the
+    limit would have had, too, is a termination, and one at the limit a truncation, with
+    its state still worth something; without it every end is a termination.
 
     What the task demands of memory is not known: all returns on its card are unknown,
     so runs end without a verdict.
@@ -94,14 +94,20 @@ class Gymnax(Environment):
         inner, time = state
         with _lenient():
             step = functools.partial(task.step_env, key, inner, action)
-            observation, after, reward, *ends, _ = step(self._limited(self._limit))
-            if len(ends) == 1 and self._limit is not None:
+            observation, after, reward, end, _ = step(self._limited(self._limit))
+            tells = hasattr(task, "is_truncated")
+            if not tells and self._limit is not None:
                 # A task may show the time that is left, so the limit is lifted for the
                 # flag alone; compiled, what both share is computed once.
-                ends = [step(self._limited(_NO_LIMIT))[3]]
-        after = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), after, inner)
-        terminated = jnp.asarray(ends[0], bool)
-        truncated = jnp.asarray(ends[1], bool) if len(ends) > 1 else jnp.zeros((), bool)
+                end = step(self._limited(_NO_LIMIT))[3]
+            after = jax.tree.map(
+                lambda new, old: jnp.asarray(new, old.dtype), after, inner
+            )
+            truncated = jnp.zeros((), bool)
+            if tells:
+                limited = self._limited(self._limit)
+                truncated = jnp.asarray(task.is_truncated(after, limited), bool)
+        terminated = jnp.asarray(end, bool)
         time = time + 1
         if self._limit is not None:
             truncated |= time >= self._limit
@@ -164,19 +170,20 @@ def _lenient() -> Iterator[None]:
 
 @functools.cache
 def _load(name: str) -> tuple[Any, Any]:
-    """The task and its default parameters."""
+    """The task and its default parameters, whose arrays outlive any tracing."""
     module_name, colon, attribute = name.partition(":")
-    if colon:
-        task = getattr(importlib.import_module(module_name), attribute)()
-        return task, task.default_params
-    try:
-        gymnax = importlib.import_module("gymnax")
-    except ImportError as error:
-        raise ValueError(
-            f"{name!r} is a task of the gymnax package, which is not installed; pip "
-            "install gymnax, or name a class of your own as 'module:Class'."
-        ) from error
-    return gymnax.make(name)
+    with jax.ensure_compile_time_eval(), _lenient():
+        if colon:
+            task = getattr(importlib.import_module(module_name), attribute)()
+            return task, task.default_params
+        try:
+            gymnax = importlib.import_module("gymnax")
+        except ImportError as error:
+            raise ValueError(
+                f"{name!r} is a task of the gymnax package, which is not installed; "
+                "pip install gymnax, or name a class of your own as 'module:Class'."
+            ) from error
+        return gymnax.make(name)
 
 
 @functools.cache

@@ -73,13 +73,30 @@ class ShowsTheTimeLeft(FiveValues):
         return jnp.reshape(rest[0].time / params.max_steps_in_episode, 1), *rest
 
 
-class SixValues(FiveValues):
-    """The same with two flags instead of one."""
+class TellsTruncation(FiveValues):
+    """As from gymnax 1.0: the flag leaves the limit out, which has a method."""
+
+    def __init__(self):
+        self.table = jnp.arange(9) / 8  # an array that is made with the task
+
+    def observe(self, state):
+        return self.table[state.count].reshape(1)
 
     def step_env(self, key, state, action, params):
         state, reached = self.advance(state, action)
-        late = jnp.asarray(state.time >= params.max_steps_in_episode)
-        return self.observe(state), state, reached * 1.0, reached, late, {}
+        return self.observe(state), state, reached * 1.0, reached, {"discount": 1.0}
+
+    def is_truncated(self, state, params):
+        return state.time >= params.max_steps_in_episode
+
+
+class GivesUp(TellsTruncation):
+    """Truncates by a rule of its own, and knows no limit."""
+
+    default_params = None
+
+    def is_truncated(self, state, params):
+        return state.time > state.goal
 
 
 class WithoutLimit(FiveValues):

@@ -9,6 +9,7 @@ import pytest
 import envs
 from agents.running.config import build
 from agents.running.overrides import check
+from envs import gymnax_api
 
 MODULE = "tests.envs.gymnax_stub"
 
@@ -28,7 +29,7 @@ def play(env, goal, actions):
     return trace
 
 
-@pytest.mark.parametrize("name", ["FiveValues", "SixValues"])
+@pytest.mark.parametrize("name", ["FiveValues", "TellsTruncation"])
 def test_a_goal_terminates_and_a_limit_truncates(name):
     env = envs.Gymnax(f"{MODULE}:{name}")
     assert play(env, 2, [1, 0, 1]) == [
@@ -49,6 +50,20 @@ def test_without_a_limit_every_end_is_a_termination():
         envs.Gymnax(f"{MODULE}:WithoutLimit", max_steps=3)
 
 
+def test_a_truncation_of_the_tasks_own_rule():
+    env = envs.Gymnax(f"{MODULE}:GivesUp")
+    assert env.card.max_episode_steps is None
+    assert play(env, 2, [0] * 3) == [(0.0, False, False)] * 2 + [(0.0, False, True)]
+
+
+def test_a_task_first_made_while_tracing_can_be_used_afterwards():
+    gymnax_api._load.cache_clear()
+    env = envs.Gymnax(f"{MODULE}:TellsTruncation")
+    jax.jit(env.reset)(jax.random.key(0))
+    observation, _ = env.reset(jax.random.key(0))
+    assert (observation == 0).all()
+
+
 @pytest.mark.parametrize("limit", [None, 4])
 def test_what_is_observed_of_the_limit_is_of_the_one_in_force(limit):
     env = envs.Gymnax(f"{MODULE}:ShowsTheTimeLeft", max_steps=limit)
@@ -58,7 +73,7 @@ def test_what_is_observed_of_the_limit_is_of_the_one_in_force(limit):
         np.testing.assert_allclose(seen, time / (limit or 5), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["FiveValues", "SixValues"])
+@pytest.mark.parametrize("name", ["FiveValues", "TellsTruncation"])
 def test_contract(name):
     envs.check_env(envs.Gymnax(f"{MODULE}:{name}"))
 
@@ -78,9 +93,13 @@ def test_final_observations_are_not_lost():
 
 
 def test_from_the_command_line():
-    words = ["env=gymnax", f"env.args.name={MODULE}:SixValues", "env.args.max_steps=4"]
+    words = [
+        "env=gymnax",
+        f"env.args.name={MODULE}:TellsTruncation",
+        "env.args.max_steps=4",
+    ]
     plan = build(check(words)[0])
-    assert plan.env == envs.Gymnax(f"{MODULE}:SixValues", 4)
+    assert plan.env == envs.Gymnax(f"{MODULE}:TellsTruncation", 4)
     assert plan.env_name == "gymnax"
 
 
