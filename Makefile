@@ -23,5 +23,4 @@ parity:
 
 # Full products and learning runs; see docs/tests.md.
 slow:
-	XLA_FLAGS='--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true' \
-		python -m pytest -m slow
+	XLA_FLAGS='--xla_backend_optimization_level=3' python -m pytest -m slow

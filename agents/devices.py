@@ -15,10 +15,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from agents.convert import ConfigError
 
@@ -138,16 +140,37 @@ def split(
     """
     if mesh is None:
         return function
-    parts = layout(agent, state)
+    parts, streams = layout(agent, state), PartitionSpec(None, AXIS)
+
+    def part(spec: PartitionSpec, x: Any) -> Array:
+        """A device's part of an array without elements, which has no content."""
+        count = mesh.size if spec == streams else 1
+        shape = [n // count if axis == 1 else n for axis, n in enumerate(x.shape)]
+        return jnp.zeros(shape, x.dtype)
 
     def on_devices(state: Any, *rest: Any) -> Any:
-        return jax.shard_map(
-            function,
+        # XLA of JAX 0.11 ends the process over an array without elements that a
+        # shard_map takes and returns (log_std of a policy without one).
+        filled, empty = eqx.partition(state, lambda x: x.size > 0)
+
+        def inside(filled: Any, *rest: Any) -> Any:
+            none = jax.tree.map(
+                lambda spec, field: jax.tree.map(lambda x: part(spec, x), field),
+                parts,
+                empty,
+                is_leaf=lambda x: isinstance(x, PartitionSpec),
+            )
+            state, metrics = function(eqx.combine(filled, none), *rest)
+            return eqx.filter(state, lambda x: x.size > 0), metrics
+
+        filled, metrics = jax.shard_map(
+            inside,
             mesh=mesh,
             in_specs=(parts, *(PartitionSpec() for _ in rest)),
             out_specs=(parts, PartitionSpec()),
             check_vma=False,  # equal parameters everywhere are the agent's promise
-        )(state, *rest)
+        )(filled, *rest)
+        return eqx.combine(filled, empty), metrics
 
     return on_devices
 

@@ -6,11 +6,14 @@ import re
 import socket
 import subprocess
 import sys
+import types
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 import agents
 from agents import devices
@@ -78,6 +81,29 @@ def test_a_seed_of_a_group_on_four_devices_is_a_run_of_its_own(one, four):
     sizes = [np.abs(x).max() for x in jax.tree.leaves(one["gradients"]) if x.size]
     assert max(sizes) > 1e-2
     assert len(np.unique(one["streams"].env_state.index)) == 8
+
+
+class Small(NamedTuple):
+    streams: dict
+    params: jax.Array
+
+
+def test_arrays_without_elements_are_split_too():
+    """They do not go through `shard_map`, and yet every device finds its part."""
+    mesh = Mesh(np.array(jax.devices()[:4]), (devices.AXIS,))
+    agent = types.SimpleNamespace(stream_fields=("streams",))
+    streams = {"full": jnp.arange(8.0)[None], "empty": jnp.zeros((1, 8, 0))}
+    state = Small(streams, jnp.zeros((1, 0)))
+    seen = []
+
+    def double(state):
+        seen.append(jax.tree.map(jnp.shape, state))
+        return jax.tree.map(lambda x: 2 * x, state), {}
+
+    new, _ = jax.jit(devices.split(double, agent, state, mesh))(state)
+    assert seen[0] == Small({"full": (1, 2), "empty": (1, 2, 0)}, (1, 0))
+    assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, state)
+    np.testing.assert_array_equal(new.streams["full"], 2 * streams["full"])
 
 
 def test_streams_are_split_and_the_rest_is_equal_everywhere(four):
