@@ -7,8 +7,9 @@ of steps. A task that every seed has solved rests from then on; at the time limi
 stop. Accuracy is on new sequences, where an answer is asked for.
 
 Rows are kept in `benchmarks/results/capability.json`; see `rows`. Where a model falls
-short of what it should manage, `--tasks` and `--steps` tell too few steps from a fault:
-give those rows a file of their own by `--results`.
+short of what it should manage, `--tasks`, `--steps` and `--layers` tell too little
+training and too small a model from a fault: give those rows a file of their own by
+`--results`.
 """
 
 import functools
@@ -200,8 +201,8 @@ class Network(eqx.Module):
     output: Linear
     with_place: bool = eqx.field(static=True)
 
-    def __init__(self, name: str, *, key: PRNGKeyArray):
-        """Build around the model `name` at its defaults."""
+    def __init__(self, name: str, layers: int, *, key: PRNGKeyArray):
+        """Build around so many layers of the model `name` at its defaults."""
         keys = jax.random.split(key, 4)
         self.with_place = memory_models.reads_columns(name)
         size = WIDTH + (PLACES if self.with_place else 0)
@@ -211,7 +212,7 @@ class Network(eqx.Module):
             "raw/place": (WIDTH, size),
         }
         self.embedding = Linear(VOCABULARY, WIDTH, key=keys[0])
-        build = memory_models.builder(name, output_size=WIDTH)
+        build = memory_models.builder(name, output_size=WIDTH, num_layers=layers)
         self.memory = build(size, key=keys[1], columns=columns)
         self.hidden = Linear(WIDTH, 2 * WIDTH, key=keys[2])
         self.output = Linear(2 * WIDTH, SYMBOLS, key=keys[3])
@@ -252,15 +253,17 @@ def loss(network: Network, data: Sequences) -> tuple[Array, Array]:
     return -jnp.where(asked, scores, 0.0).sum() / asked.sum(), right
 
 
-def make_programs(name: str) -> tuple[Any, Any, Any, Any]:
+def make_programs(name: str, layers: int) -> tuple[Any, Any, Any, Any]:
     """The initial runs, the training program, and the test of one batch of `TIME`."""
     rate = optax.linear_schedule(0.0, LEARNING_RATE, WARM_UP)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
-    rest = eqx.filter_eval_shape(lambda k: Network(name, key=k), jax.random.key(0))
+    rest = eqx.filter_eval_shape(
+        lambda k: Network(name, layers, key=k), jax.random.key(0)
+    )
     static = eqx.partition(rest, lambda x: hasattr(x, "dtype"))[1]
 
     def begin(key: PRNGKeyArray) -> Any:
-        arrays = eqx.filter(Network(name, key=key), eqx.is_array)
+        arrays = eqx.filter(Network(name, layers, key=key), eqx.is_array)
         return arrays, optimizer.init(eqx.filter(arrays, eqx.is_inexact_array))
 
     def descend(run: Any, data: Sequences) -> tuple[Any, Array]:
@@ -320,10 +323,12 @@ def accuracy(
     return [float(x) for x in right.sum((1, 2)) / asked.sum()]
 
 
-def measure(name: str, minutes: float, steps: int, tasks: list[str]) -> Row:
+def measure(
+    name: str, minutes: float, steps: int, tasks: list[str], layers: int = 1
+) -> Row:
     """Train one model on the given tasks, and test it."""
     began = time.perf_counter()
-    begin, train, answer, states = make_programs(name)
+    begin, train, answer, states = make_programs(name, layers)
     keys = jax.random.split(jax.random.key(0), (len(TRAINED), SEEDS))
     runs = jax.jit(jax.vmap(jax.vmap(begin)))(keys)
     active = jnp.array([task in tasks for task in TRAINED])
@@ -383,11 +388,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4.0, help="per model")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--tasks", help=f"comma-separated, of {', '.join(TRAINED)}")
+    parser.add_argument("--layers", type=int, default=1, help="memory.num_layers")
     asked = parser.parse_args()
     tasks = asked.tasks.split(",") if asked.tasks else list(TRAINED)
     if not set(tasks) <= set(TRAINED):
         parser.error(f"--tasks {asked.tasks}: choose of {', '.join(TRAINED)}.")
-    fill(asked, lambda x: measure(x, asked.minutes, asked.steps, tasks), table)
+    given = asked.minutes, asked.steps, tasks, asked.layers
+    fill(asked, lambda name: measure(name, *given), table)
 
 
 if __name__ == "__main__":
