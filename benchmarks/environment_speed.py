@@ -4,12 +4,13 @@ Every line is the whole vectoriser (starting over, final observations, statistic
 one compiled scan, and the median of five runs taken in turn with the others. What a
 step produces is summed, so that nothing measured can be optimised away. `--popgym`
 gives a table of POPGym's tasks instead, each in turn with one process of its package,
-and `--pixels` one of tasks as pictures, in turn with POPGym Arcade where it is
-installed.
+`--others` one of all other tasks but pictures, and `--pixels` one of
+tasks as pictures, in turn with POPGym Arcade where it is installed.
 """
 
 import argparse
 import importlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -225,11 +226,33 @@ def popgym_process(id: str) -> Callable[[], float] | None:
     return run
 
 
-def popgym_table(families: Sequence[str]) -> None:
-    """Tasks of POPGym whose ids begin so, beside one process of its package."""
+def others() -> list[str]:
+    """Tasks that are not POPGym's, no probes and no pictures.
+
+    Of ids that differ in numbers only, the one with the highest.
+    """
+    highest: dict[str, tuple[list[int], str]] = {}
+    for id in envs.names():
+        if id in TASKS or id.startswith("Probe") or shows_pictures(id):
+            continue
+        pattern, numbers = re.sub(r"\d+", "#", id), re.findall(r"\d+", id)
+        one = [int(number) for number in numbers], id
+        highest[pattern] = max(one, highest.get(pattern, one))
+    return [id for _, id in highest.values()]
+
+
+def shows_pictures(id: str) -> bool:
+    """Whether a task is observed as pictures of 64 by 64 or more."""
+    space = envs.make(id).observation_space
+    parts = getattr(space, "spaces", {"": space}).values()
+    return any(len(part.shape or ()) == 3 and part.shape[0] >= 64 for part in parts)
+
+
+def popgym_table(families: Sequence[str], ids: Sequence[str] = tuple(TASKS)) -> None:
+    """Tasks whose ids begin so, beside one process of POPGym's package."""
     print("| task | M steps/s | package, k steps/s | times |")
     print("|---|---|---|---|")
-    for id in TASKS:
+    for id in ids:
         if not id.startswith(tuple(families)):
             continue
         env = envs.make(id)
@@ -252,16 +275,25 @@ def main() -> None:
     parser.add_argument(
         "--families",
         default="",
-        help="with --popgym or --pixels: of these only, comma-separated",
+        help="with one of the others: of these only, comma-separated",
     )
+    parser.add_argument("--others", action="store_true", help="other tasks")
     parser.add_argument("--pixels", action="store_true", help="tasks as pictures")
     chosen = parser.parse_args()
-    if chosen.popgym or chosen.pixels:
+    if chosen.popgym or chosen.others or chosen.pixels:
         families = chosen.families.split(",")
-        ids = TASKS if chosen.popgym else [id for id in envs.names() if "Pixels" in id]
+        if chosen.popgym:
+            ids = list(TASKS)
+        elif chosen.others:
+            ids = others()
+        else:
+            ids = [id for id in envs.names() if "Pixels" in id]
         if unknown := [x for x in families if not any(id.startswith(x) for id in ids)]:
             parser.error(f"no such task begins with {unknown[0]!r}")
-        (popgym_table if chosen.popgym else pixels_table)(families)
+        if chosen.pixels:
+            pixels_table(families)
+        else:
+            popgym_table(families, ids)
         return
     repeat = envs.make("RepeatPreviousEasy-v0")
     lines = {

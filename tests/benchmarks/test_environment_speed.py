@@ -5,9 +5,12 @@ import pytest
 from benchmarks import environment_speed
 
 
-@pytest.mark.parametrize("table", ["--popgym", "--pixels"])
-def test_families_that_are_not_there_are_refused(table, monkeypatch, capsys):
-    words = ["environment_speed", table, "--families", "Labyrinth,Nonsense"]
+@pytest.mark.parametrize(
+    "table, known",
+    [("--popgym", "Labyrinth"), ("--others", "Numpad"), ("--pixels", "Labyrinth")],
+)
+def test_families_that_are_not_there_are_refused(table, known, monkeypatch, capsys):
+    words = ["environment_speed", table, "--families", f"{known},Nonsense"]
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit):
         environment_speed.main()
@@ -23,6 +26,13 @@ def test_only_the_families_asked_for_are_measured(monkeypatch, capsys):
     assert [line.split("-v0")[0] for line in lines[3:]] == [
         f"| LabyrinthEscape{level}" for level in ("Easy", "Medium", "Hard")
     ]
+
+
+def test_the_highest_of_a_family_stands_for_it_among_the_others():
+    ids = environment_speed.others()
+    assert {"MemoryLength100-v0", "MemoryCardsHard-v0", "TMaze-v0"} <= set(ids)
+    assert not {"MemoryLength1-v0", "AutoencodeEasy-v0", "Ballet-v0"} & set(ids)
+    assert not any("Pixels" in id or id.startswith("Probe") for id in ids)
 
 
 def test_pictures_of_the_families_asked_for_are_measured(monkeypatch, capsys):
