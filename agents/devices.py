@@ -140,13 +140,11 @@ def split(
     """
     if mesh is None:
         return function
-    parts, streams = layout(agent, state), PartitionSpec(None, AXIS)
+    parts = layout(agent, state)
 
-    def part(spec: PartitionSpec, x: Any) -> Array:
-        """A device's part of an array without elements, which has no content."""
-        count = mesh.size if spec == streams else 1
-        shape = [n // count if axis == 1 else n for axis, n in enumerate(x.shape)]
-        return jnp.zeros(shape, x.dtype)
+    def nothing(x: Any, spec: PartitionSpec) -> Array:
+        """A device's part of an array without elements."""
+        return jnp.zeros(NamedSharding(mesh, spec).shard_shape(x.shape), x.dtype)
 
     def on_devices(state: Any, *rest: Any) -> Any:
         # XLA of JAX 0.11 ends the process over an array without elements that a
@@ -154,13 +152,8 @@ def split(
         filled, empty = eqx.partition(state, lambda x: x.size > 0)
 
         def inside(filled: Any, *rest: Any) -> Any:
-            none = jax.tree.map(
-                lambda spec, field: jax.tree.map(lambda x: part(spec, x), field),
-                parts,
-                empty,
-                is_leaf=lambda x: isinstance(x, PartitionSpec),
-            )
-            state, metrics = function(eqx.combine(filled, none), *rest)
+            state = eqx.combine(filled, with_layout(nothing, agent, empty))
+            state, metrics = function(state, *rest)
             return eqx.filter(state, lambda x: x.size > 0), metrics
 
         filled, metrics = jax.shard_map(
@@ -179,6 +172,17 @@ def layout(agent: Any, state: Any) -> Any:
     """For each field of a state: split along the streams, or repeated."""
     streams, whole = PartitionSpec(None, AXIS), PartitionSpec()
     fields = [streams if f in agent.stream_fields else whole for f in state._fields]
+    return type(state)(*fields)
+
+
+def with_layout(
+    function: Callable[[Any, PartitionSpec], Any], agent: Any, state: Any
+) -> Any:
+    """`function(array, how it is laid out)` of every array of a state."""
+    fields = [
+        jax.tree.map(lambda x, spec=spec: function(x, spec), field)
+        for field, spec in zip(state, layout(agent, state), strict=True)
+    ]
     return type(state)(*fields)
 
 
@@ -204,11 +208,7 @@ def place(state: Any, agent: Any, mesh: Mesh | None) -> Any:
             host.shape, sharding, lambda index: host[index]
         )
 
-    fields = [
-        jax.tree.map(lambda x, spec=spec: put(x, spec), field)
-        for field, spec in zip(state, layout(agent, state), strict=True)
-    ]
-    return type(state)(*fields)
+    return with_layout(put, agent, state)
 
 
 def gather(tree: Any, mesh: Mesh | None) -> Any:

@@ -4,13 +4,12 @@ Every line is the whole vectoriser (starting over, final observations, statistic
 one compiled scan, and the median of five runs taken in turn with the others. What a
 step produces is summed, so that nothing measured can be optimised away. `--popgym`
 gives a table of POPGym's tasks instead, each in turn with one process of its package,
-`--others` one of all other tasks but pictures, and `--pixels` one of
-tasks as pictures, in turn with POPGym Arcade where it is installed.
+`--others` one of all others, and `--pixels` one of tasks as pictures, in turn with
+POPGym Arcade where it is installed.
 """
 
 import argparse
 import importlib
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from agents.observations import is_image, observation_keys
 from envs import spaces
+from envs.catalogue import classes
 from envs.popgym import TASKS
 from envs.popgym.cards import Deal, value_at
 from envs.popgym.repeat_previous import RepeatPrevious
@@ -171,7 +172,7 @@ def arcade(
     return timed(jax.jit(function), jax.random.key(0), num_envs * steps / 1e3)
 
 
-def pixels_table(families: Sequence[str]) -> None:
+def pixels_table(ids: Sequence[str]) -> None:
     """Tasks as pictures of 128 for 64 streams, in turn with POPGym Arcade's.
 
     CountRecallEasy also as pictures of 64, and for 1,024 streams.
@@ -179,10 +180,8 @@ def pixels_table(families: Sequence[str]) -> None:
     theirs = arcade()
     print("| task | picture | streams | k steps/s | twin | Arcade's | times | twin |")
     print("|---|---|---|---|---|---|---|---|")
-    for id in envs.names():
+    for id in ids:
         task = id.removesuffix("Pixels-v0")
-        if task == id or not id.startswith(tuple(families)):
-            continue
         for size, num_envs in ((128, 64), (128, 1024), (64, 64), (64, 1024)):
             if task != "CountRecallEasy" and (size, num_envs) != (128, 64):
                 continue
@@ -227,34 +226,27 @@ def popgym_process(id: str) -> Callable[[], float] | None:
 
 
 def others() -> list[str]:
-    """Tasks that are not POPGym's, no probes and no pictures.
+    """The first and the last id of each class of the other tasks, but pictures."""
 
-    Of ids that differ in numbers only, the one with the highest.
-    """
-    highest: dict[str, tuple[list[int], str]] = {}
-    for id in envs.names():
-        if id in TASKS or id.startswith("Probe") or shows_pictures(id):
-            continue
-        pattern, numbers = re.sub(r"\d+", "#", id), re.findall(r"\d+", id)
-        one = [int(number) for number in numbers], id
-        highest[pattern] = max(one, highest.get(pattern, one))
-    return [id for _, id in highest.values()]
+    def shown(id: str) -> bool:
+        seen = envs.make(id).observation_space
+        return not any(map(is_image, observation_keys(seen).values()))
 
-
-def shows_pictures(id: str) -> bool:
-    """Whether a task is observed as pictures of 64 by 64 or more."""
-    space = envs.make(id).observation_space
-    parts = getattr(space, "spaces", {"": space}).values()
-    return any(len(part.shape or ()) == 3 and part.shape[0] >= 64 for part in parts)
+    ends = [
+        id
+        for family in envs.FAMILIES
+        if family not in (envs.popgym, envs.pixels, envs.probing)
+        for ids in classes(family).values()
+        for id in (ids[0], ids[-1])
+    ]
+    return list(filter(shown, dict.fromkeys(ends)))
 
 
-def popgym_table(families: Sequence[str], ids: Sequence[str] = tuple(TASKS)) -> None:
-    """Tasks whose ids begin so, beside one process of POPGym's package."""
+def symbols_table(ids: Sequence[str]) -> None:
+    """Tasks, beside one process of POPGym's package where it has them."""
     print("| task | M steps/s | package, k steps/s | times |")
     print("|---|---|---|---|")
     for id in ids:
-        if not id.startswith(tuple(families)):
-            continue
         env = envs.make(id)
         ours, theirs = compiled(env, draw=actions_of(env)), popgym_process(id)
         rounds = [(ours(), theirs() if theirs else None) for _ in range(3)]
@@ -271,29 +263,24 @@ def popgym_table(families: Sequence[str], ids: Sequence[str] = tuple(TASKS)) -> 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--popgym", action="store_true", help="POPGym's tasks")
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument("--popgym", action="store_true", help="POPGym's tasks")
+    tables.add_argument("--others", action="store_true", help="all others")
+    tables.add_argument("--pixels", action="store_true", help="tasks as pictures")
     parser.add_argument(
         "--families",
         default="",
-        help="with one of the others: of these only, comma-separated",
+        help="with one of these three: beginnings of ids, comma-separated",
     )
-    parser.add_argument("--others", action="store_true", help="other tasks")
-    parser.add_argument("--pixels", action="store_true", help="tasks as pictures")
     chosen = parser.parse_args()
     if chosen.popgym or chosen.others or chosen.pixels:
-        families = chosen.families.split(",")
-        if chosen.popgym:
-            ids = list(TASKS)
-        elif chosen.others:
-            ids = others()
-        else:
-            ids = [id for id in envs.names() if "Pixels" in id]
+        families = tuple(chosen.families.split(","))
+        faces = [id for id in envs.names() if "Pixels" in id]
+        ids = faces if chosen.pixels else others() if chosen.others else list(TASKS)
         if unknown := [x for x in families if not any(id.startswith(x) for id in ids)]:
             parser.error(f"no such task begins with {unknown[0]!r}")
-        if chosen.pixels:
-            pixels_table(families)
-        else:
-            popgym_table(families, ids)
+        table = pixels_table if chosen.pixels else symbols_table
+        table([id for id in ids if id.startswith(families)])
         return
     repeat = envs.make("RepeatPreviousEasy-v0")
     lines = {

@@ -94,19 +94,17 @@ class Gymnax(Environment):
         inner, time = state
         with _lenient():
             step = functools.partial(task.step_env, key, inner, action)
-            observation, after, reward, end, _ = step(self._limited(self._limit))
-            tells = hasattr(task, "is_truncated")
-            if not tells and self._limit is not None:
-                # A task may show the time that is left, so the limit is lifted for the
-                # flag alone; compiled, what both share is computed once.
-                end = step(self._limited(_NO_LIMIT))[3]
+            params, truncated = self._limited(self._limit), jnp.zeros((), bool)
+            observation, after, reward, end, _ = step(params)
             after = jax.tree.map(
                 lambda new, old: jnp.asarray(new, old.dtype), after, inner
             )
-            truncated = jnp.zeros((), bool)
-            if tells:
-                limited = self._limited(self._limit)
-                truncated = jnp.asarray(task.is_truncated(after, limited), bool)
+            if hasattr(task, "is_truncated"):
+                truncated = jnp.asarray(task.is_truncated(after, params), bool)
+            elif self._limit is not None:
+                # A task may show the time that is left, so the limit is lifted for the
+                # flag alone; compiled, what both share is computed once.
+                end = step(self._limited(_NO_LIMIT))[3]
         terminated = jnp.asarray(end, bool)
         time = time + 1
         if self._limit is not None:
@@ -178,7 +176,9 @@ def _load(name: str) -> tuple[Any, Any]:
             return task, task.default_params
         try:
             gymnax = importlib.import_module("gymnax")
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if error.name != "gymnax":  # one of its own imports
+                raise ValueError(f"gymnax cannot be imported: {error}.") from error
             raise ValueError(
                 f"{name!r} is a task of the gymnax package, which is not installed; "
                 "pip install gymnax, or name a class of your own as 'module:Class'."

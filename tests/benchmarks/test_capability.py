@@ -1,12 +1,22 @@
 """The tasks of the capability table, answered by hand from their symbols alone."""
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
-from benchmarks import capability
-from benchmarks.capability import BLANK, QUERY, TASKS, TIME, TRAINED, VALUES, packed
+import memory_models
+from benchmarks.capability_tasks import (
+    BLANK,
+    QUERY,
+    TASKS,
+    TIME,
+    TRAINED,
+    VALUES,
+    packed,
+    repeat_first,
+)
 from benchmarks.capability_theory import THEORY
 
 
@@ -67,12 +77,12 @@ def test_answers_are_those_found_by_hand(name):
 
 
 def test_theory_speaks_of_tasks_and_memories_that_exist():
-    names = set(capability.memory_models.names())
+    names = set(memory_models.names())
     assert set(THEORY) == names
     assert {task for says in THEORY.values() for task in says} <= set(TASKS)
 
 
 def test_long_episodes_are_cut_into_calls():
-    lag = capability.functools.partial(capability.repeat_first, lag=512)
+    lag = functools.partial(repeat_first, lag=512)
     data = packed(lag, np.random.default_rng(0), 2)
     assert data.targets.shape == (2, 4 * TIME) and data.starts.sum() == 2

@@ -107,3 +107,11 @@ def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)
     with pytest.raises(ValueError, match="pip install gymnax"):
         envs.Gymnax("Acrobot-v1").observation_space  # noqa: B018
+
+
+def test_a_package_that_lacks_another(monkeypatch, tmp_path):
+    (tmp_path / "gymnax.py").write_text("import nowhere_to_be_found")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gymnax", raising=False)
+    with pytest.raises(ValueError, match="No module named 'nowhere_to_be_found'"):
+        envs.Gymnax("Acrobot-v1").observation_space  # noqa: B018
