@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def read_curves(directory: Path) -> dict[str, Any]:
-    """Evaluation returns `[seeds, points]` and the reference values of a run."""
+    """Evaluation returns `[seeds, points]`, when, and the reference values of a run."""
 
     def scalars(name: str) -> list[Any]:
         path = str(directory / name)
@@ -65,6 +65,7 @@ def read_curves(directory: Path) -> dict[str, Any]:
     return {
         "steps": np.array([point.step for point in seeds[0]]),
         "returns": np.array([[point.value for point in seed] for seed in seeds]),
+        "times": np.array([[point.wall_time for point in seed] for seed in seeds]),
         "references": {
             name: scalars(f"reference_{name}")[0].value
             for name in ("memoryless", "recall")
