@@ -21,6 +21,6 @@ test:
 parity:
 	python -m pytest tests/envs/popgym -m "slow or not slow"
 
-# Full products and learning runs; see docs/tests.md.
+# Full products, 100,000 steps and killed runs; see docs/tests.md.
 slow:
-	XLA_FLAGS='--xla_backend_optimization_level=3' python -m pytest -m slow
+	XLA_FLAGS='--xla_backend_optimization_level=3' python -m pytest -m slow -n 2 --dist loadfile

@@ -36,10 +36,10 @@ class SpatialTransformer(MemoryModel):
 
         e_t = x_t W_e + b_e + place[p_t] + time[t] / sqrt(slot_size)
         z = h + read(layer_norm(h)),   h = x_t W_h + b_h            [output_size]
-        y_t = layer_norm(z + W_2 relu(W_1 layer_norm(z)))
+        y_t = z + W_2 relu(W_1 layer_norm(z))
 
     read(q) looks at the stored items in two stages. A place scores the mean over its
-    items of (q W_sq)(e_i W_sk) / sqrt(slot_size); the `top_places` highest scores go
+    items of (q W_sq)(e_i W_sk) / slot_size; the `top_places` highest scores go
     through a softmax. Within each of these places q attends to the items (multi-head),
     and the results are summed with the places' weights.
 
@@ -54,10 +54,13 @@ class SpatialTransformer(MemoryModel):
     the stored items anew for each read; places are embedded by a learned table.
     Attention of queries to each other is left out: there is one.
 
-    Two defaults are not the paper's, whose places are a few rooms. `top_places` is 32
-    (there 4): a place that is not chosen gets no gradient. Where and when are divided
-    by sqrt(slot_size), or beside them what was seen weighs so little that a policy
-    stops exploring before it has learned to look.
+    Three things are not the paper's, which has a few rooms and answers to learn from,
+    not rewards. `top_places` is 32 (there 4): a place that is not chosen gets no
+    gradient. Where and when are divided by sqrt(slot_size), or beside them what was
+    seen weighs so little that a policy stops exploring before it has learned to look.
+    Scores of places are divided by slot_size (there by its root), so that the choice
+    stays wide for longer: what a policy reads while it learns to walk, the places just
+    left, otherwise takes the weight from all others before they are of use.
 
     Attributes:
         encode: W_e.
@@ -222,8 +225,7 @@ class SpatialTransformer(MemoryModel):
         """The layer: a read, then a feed-forward block."""
         h = self.enter(inputs)
         h = h + self._read(rows, place, readable, layer_norm(h))
-        h = h + self.second(jax.nn.relu(self.first(layer_norm(h))))
-        return layer_norm(h)
+        return h + self.second(jax.nn.relu(self.first(layer_norm(h))))
 
     def _read(
         self, rows: Rows, place: Array, readable: Array, queries: Array
@@ -253,7 +255,7 @@ class SpatialTransformer(MemoryModel):
         places = self.places.shape[0]
         at = jax.nn.one_hot(place, places, dtype=keys.dtype)
         scores = self.summary_query(queries) @ keys.T
-        scores = jnp.where(readable, scores * keys.shape[1] ** -0.5, 0.0)
+        scores = jnp.where(readable, scores / keys.shape[1], 0.0)
         counts = readable.astype(keys.dtype) @ at
         means = (scores @ at) / jnp.maximum(counts, 1.0)
         known = counts > 0

@@ -48,7 +48,7 @@ def without_one(eviction, items, visits):
 
 def read(model, items, q):
     """Both stages, place by place and head by head."""
-    query = loops.linear(model.summary_query, q) / SIZE**0.5
+    query = loops.linear(model.summary_query, q) / SIZE
     buckets = {p: [e for place, e in items if place == p] for p in range(PLACES)}
     scores = {
         p: np.mean([query @ loops.linear(model.summary_key, e) for e in bucket])
@@ -80,7 +80,7 @@ def reference(model, inputs, starts):
         h = loops.linear(model.enter, x)
         h = h + read(model, items, loops.layer_norm(h))
         hidden = np.maximum(loops.linear(model.first, loops.layer_norm(h)), 0)
-        outputs.append(loops.layer_norm(h + loops.linear(model.second, hidden)))
+        outputs.append(h + loops.linear(model.second, hidden))
         place = int(np.argmax(x[:PLACES]))
         visits[place] += 1
         own = [i for i, (other, _) in enumerate(items) if other == place]
