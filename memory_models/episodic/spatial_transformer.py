@@ -54,10 +54,10 @@ class SpatialTransformer(MemoryModel):
     the stored items anew for each read; places are embedded by a learned table.
     Attention of queries to each other is left out: there is one.
 
-    Three things are not the paper's, which has a few rooms and answers to learn from,
-    not rewards. `top_places` is 32 (there 4): a place that is not chosen gets no
-    gradient. Where and when are divided by sqrt(slot_size), or beside them what was
-    seen weighs so little that a policy stops exploring before it has learned to look.
+    Three things are not the paper's, whose places are a few rooms. `top_places` is 32
+    (there 4): a place that is not chosen gets no gradient. Where and when are divided
+    by sqrt(slot_size), or beside them what was seen weighs so little that a policy
+    stops exploring before it has learned to look.
     Scores of places are divided by slot_size (there by its root), so that the choice
     stays wide for longer: what a policy reads while it learns to walk, the places just
     left, otherwise takes the weight from all others before they are of use.

@@ -106,7 +106,7 @@ def test_from_the_command_line():
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)
     with pytest.raises(ValueError, match="pip install gymnax"):
-        envs.Gymnax("Acrobot-v1").observation_space  # noqa: B018
+        _ = envs.Gymnax("Acrobot-v1").observation_space
 
 
 def test_a_package_that_lacks_another(monkeypatch, tmp_path):
@@ -114,4 +114,4 @@ def test_a_package_that_lacks_another(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "gymnax", raising=False)
     with pytest.raises(ValueError, match="No module named 'nowhere_to_be_found'"):
-        envs.Gymnax("Acrobot-v1").observation_space  # noqa: B018
+        _ = envs.Gymnax("Acrobot-v1").observation_space
