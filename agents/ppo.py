@@ -120,7 +120,7 @@ class PPO(Agent):
     separate_memories: bool = False
     critic_sees_hidden: bool = False
     encoder_size: int = 64
-    head_size: int = 0
+    head_size: int = 128
     squash: Squash = "clip"
     initial_log_std: float = 0.0
 
