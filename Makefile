@@ -1,5 +1,5 @@
 # `make check` is what CI runs.
-.PHONY: check format lint types test parity slow
+.PHONY: check format lint types test parity slow mutants
 
 check: lint types test
 
@@ -24,3 +24,7 @@ parity:
 # Full products, 100,000 steps and killed runs; see docs/tests.md.
 slow:
 	XLA_FLAGS='--xla_backend_optimization_level=3' python -m pytest -m slow -n 2 --dist loadfile
+
+# Planted bugs, one at a time: a test must see each; see docs/tests.md.
+mutants:
+	python -m tests.mutants
