@@ -84,7 +84,7 @@ class PPO(Agent):
         clip_ratio: bound on the change of the probability ratio.
         clip_value: bound on the change of values per rollout; None for no bound.
         entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the value loss.
+        value_coefficient: weight of the value loss, half the mean squared error.
         reconstruction_weight: weight of reconstructing observations (`Decoder`).
         max_gradient_norm: global norm to which gradients are clipped.
         normalize_advantage: whether each minibatch's advantages are standardised.
