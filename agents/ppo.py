@@ -77,13 +77,14 @@ class PPO(Agent):
         num_minibatches: minibatches per pass; divides the number of sequences,
             `num_envs * rollout_length / sequence_length`.
         learning_rate: of Adam, at the start.
+        memory_learning_rate: factor on it for the memory's weights; 0 freezes them.
         anneal_learning_rate: whether it falls linearly to 0 over `total_updates`.
         gamma: discount per step.
         gae_lambda: of generalised advantage estimation.
         clip_ratio: bound on the change of the probability ratio.
         clip_value: bound on the change of values per rollout; None for no bound.
         entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the value loss.
+        value_coefficient: weight of the value loss, half the mean squared error.
         reconstruction_weight: weight of reconstructing observations (`Decoder`).
         max_gradient_norm: global norm to which gradients are clipped.
         normalize_advantage: whether each minibatch's advantages are standardised.
@@ -104,6 +105,7 @@ class PPO(Agent):
     num_epochs: int = 4
     num_minibatches: int = 8
     learning_rate: float = 1e-3
+    memory_learning_rate: float = 1.0
     anneal_learning_rate: bool = True
     gamma: float = 0.99
     gae_lambda: float = 0.95
@@ -175,6 +177,7 @@ class PPO(Agent):
             self.learning_rate,
             max_gradient_norm=self.max_gradient_norm,
             annealed_over=steps,
+            memory_learning_rate=self.memory_learning_rate,
         )
 
     # The agent contract ---------------------------------------------------------
@@ -351,12 +354,9 @@ class PPO(Agent):
                 minibatch, carry, order.reshape(self.num_minibatches, -1)
             )
 
-        (params, optimizer_state), metrics = jax.lax.scan(
-            epoch,
-            (params, optimizer_state),
-            jax.random.split(key, self.num_epochs),
-        )
-        return params, optimizer_state, metrics
+        keys = jax.random.split(key, self.num_epochs)
+        learned, metrics = jax.lax.scan(epoch, (params, optimizer_state), keys)
+        return *learned, metrics
 
     def loss(
         self, params: Params, memory_state: MemoryState, batch: Batch

@@ -13,6 +13,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "encoder_size": (1, math.inf),
     "head_size": (0, math.inf),
     "learning_rate": (0, math.inf),
+    "memory_learning_rate": (0, math.inf),
     "gamma": (0, 1),
     "gae_lambda": (0, 1),
     "entropy_coefficient": (0, math.inf),

@@ -1,10 +1,12 @@
 """What each memory model can learn: `python -m benchmarks.capability`.
 
 Supervised sequences in one vocabulary: two symbols in at each step, a class out where
-one is asked for. Every task and every seed of a model is trained in one compiled
-program (tasks one after the other in each step, seeds side by side) for a fixed number
-of steps. A task that every seed has solved rests from then on; at the time limit all
-stop. Accuracy is on new sequences, where an answer is asked for.
+one is asked for. The memory's output is read through one hidden layer, as agents' heads
+have one by default (`agent.head_size`), so an answer need not be there in linear form.
+Every task and every seed of a model is trained in one compiled program (tasks one after
+the other in each step, seeds side by side) for a fixed number of steps. A task that
+every seed has solved rests from then on; at the time limit all stop. Accuracy is on new
+sequences, where an answer is asked for.
 
 Rows are kept in `benchmarks/results/capability.json`; see `rows`. Where a model falls
 short of what it should manage, `--tasks`, `--steps` and `--layers` tell too little
@@ -62,7 +64,7 @@ def batches(call: int) -> Sequences:
 
 
 class Network(eqx.Module):
-    """Embedding, memory, one hidden layer, classes.
+    """Embedding, memory, one hidden layer of `2 * WIDTH` units, classes.
 
     The place of a step, its number in the episode modulo 32, is a further input to the
     models that need places; others see only the embedded token.

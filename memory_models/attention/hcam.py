@@ -43,19 +43,23 @@ class HierarchicalRead(eqx.Module):
         read = sum_i w_i attention_i(x),   attention over the steps of chunk i
 
     attention_i has several heads; its keys and values are made of the rows of the chunk
-    plus sinusoids that count back from its last row. Where no chunk can be read the
-    result is zero.
+    plus sinusoids that count back from its last row. As in the authors' code W_q and
+    W_k have no biases and attention_i has them, here on queries and outputs: one on
+    keys would change no softmax, and one on values adds up with that on outputs. Where
+    no chunk can be read the result is zero.
 
     Attributes:
         ask: W_q and, beside it, the queries of the inner attention.
+        ask_bias: of these queries, `[heads * head_size]`.
         summarise: W_k.
         key_value: of the inner attention.
-        out: of the inner attention.
+        out: of the inner attention, with a bias.
         top_k: how many chunks a step looks into.
         num_heads: of the inner attention.
     """
 
     ask: Linear
+    ask_bias: Float[Array, " inner"]
     summarise: Linear
     key_value: Linear
     out: Linear
@@ -63,20 +67,21 @@ class HierarchicalRead(eqx.Module):
     num_heads: int = eqx.field(static=True)
 
     def __init__(self, width: int, num_heads: int, head_size: int, top_k: int, *, key):
-        """Draw the weights, of variance 2 / inputs, as the authors do."""
+        """Draw the weights, of variance 2 / inputs, as the authors do; no bias yet."""
         keys = jax.random.split(key, 4)
         wide = jax.nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
         inner = num_heads * head_size
 
-        def layer(index: int, inputs: int, outputs: int) -> Linear:
+        def layer(index: int, inputs: int, outputs: int, bias: bool = False) -> Linear:
             return Linear(
-                inputs, outputs, key=keys[index], use_bias=False, initializer=wide
+                inputs, outputs, key=keys[index], use_bias=bias, initializer=wide
             )
 
         self.ask = layer(0, width, width + inner)
+        self.ask_bias = jnp.zeros(inner, self.ask.weight.dtype)
         self.summarise = layer(1, width, width)
         self.key_value = layer(2, width, 2 * inner)
-        self.out = layer(3, inner, width)
+        self.out = layer(3, inner, width, bias=True)
         self.top_k, self.num_heads = top_k, num_heads
 
     def sequence(
@@ -93,7 +98,8 @@ class HierarchicalRead(eqx.Module):
         size = query.shape[-1]
         logits = jnp.einsum("thd,mchd->htmc", query * size**-0.5, keys)
         inner = jax.nn.softmax(logits) * weights[None, :, :, None]
-        return self.out(join_heads(jnp.einsum("htmc,mchd->thd", inner, values)))
+        found = self.out(join_heads(jnp.einsum("htmc,mchd->thd", inner, values)))
+        return jnp.where(chunks.visible().any(1)[:, None], found, 0.0)
 
     def step(
         self,
@@ -114,12 +120,13 @@ class HierarchicalRead(eqx.Module):
         logits = jnp.einsum("hx,kcx->hkc", inward, rows)
         inner = jax.nn.softmax(logits) * weights[None, :, None]
         found = jnp.einsum("hkc,kcx->hx", inner, rows)
-        return self.out(join_heads(jnp.einsum("hx,xhd->hd", found, of_values)))
+        found = self.out(join_heads(jnp.einsum("hx,xhd->hd", found, of_values)))
+        return jnp.where(visible.any(), found, 0.0)
 
     def _ask(self, x: Array) -> tuple[Array, Array]:
-        asked = self.ask(x)
-        width = x.shape[-1]
-        return asked[..., :width], head_parts(asked[..., width:], 1, self.num_heads)[0]
+        asked, query = jnp.split(self.ask(x), [x.shape[-1]], axis=-1)
+        query = query + jnp.broadcast_to(self.ask_bias, query.shape)
+        return asked, head_parts(query, 1, self.num_heads)[0]
 
     def _chosen(self, scores: Array, visible: Array, slot: Array) -> tuple:
         """The weights of the best chunks and where they are; 0 for invisible ones."""

@@ -52,13 +52,28 @@ class Memformer(MemoryModel):
         M_i <- (M'_i + v_i) / |M'_i + v_i|,      at first M_i = v_i / |v_i|
 
     Of the slot itself the value is the slot, not projected: one that attends to itself
-    alone stays what it is, but for the bias v, towards which it forgets. The paper has
-    one memory, written from the last layer and read by all; with `num_layers` here
-    every layer has one of its own. Slots are of length 1; in products and in M' they
-    are multiplied by sqrt(width), and Y is normalised, so that both are of unit scale.
-    Where the paper has an encoder and a decoder, this is one causal layer with rotary
-    positions; its replay of segments, which saves memory in training, is left out.
-    Gradients flow through the writes of a sequence.
+    alone stays what it is, but for the bias v, towards which it forgets.
+
+    The paper's are: slots read by cross-attention, and written at the end of a segment
+    by attention of each slot to itself and to the segment, with the slot as its own
+    value, and a temperature; that a slot is normalised after v was added, and begins as
+    v; gradients through the writes (here through those of a sequence, without its
+    replay of segments, which saves memory in training). Ours are:
+
+    - One causal layer where the paper has an encoder, which sees all of a segment,
+      reads and writes, and a decoder, which also sees what the encoder made of the
+      segment before: here only the slots are left of that.
+    - A memory of its own for every layer (`num_layers`). The paper has one, read by all
+      layers of the encoder and written from the last.
+    - Details set without it: w_own as a mean over heads, W_o in the write, rotary
+      places, norms before the sublayers, no biases in attention, v drawn at scale 0.1.
+    - Scales: slots, of length 1, are multiplied by sqrt(width) in products and in M',
+      and Y is normalised, so that both are of unit scale.
+    - Sizes: 8 slots and a temperature of 1, where the paper's is below 1 and its models
+      of images, with heads and layers as wide as here, have 64 slots.
+
+    Other public code has other writes: a gate between old and new slots in the authors'
+    later model (MemBART), a GRU in lucidrains' `memformer`.
 
     Attributes:
         encode: W_e, b_e, or None.

@@ -24,12 +24,14 @@ class RelationalMemory(MemoryModel):
         y_t = layer_norm(flatten(M') W + b)
 
     attention: queries, keys and values of all heads are one product, normalised
-    together; queries are scaled by 1 / sqrt(head_size), as in the paper (the module
-    divides by the root of the width of query, key and value together). mlp: relu
-    layers, of which the last is linear, shared by all blocks; the other weights are a
-    block's own. The gates are per element ('unit') or per slot ('memory'). Slots begin
-    as rows of the identity, so that they differ. The read-out to `output_size`, with
-    its layer normalisation, is ours: theirs is all of M'.
+    together; queries are scaled by 1 / sqrt(head_size), as in the paper and in the
+    module (early versions of it, and copies made of those, divided by the root of the
+    width of query, key and value together). mlp: relu layers, of which the last is
+    linear, shared by all blocks; the other weights are a block's own. The gates are per
+    element ('unit') or per slot ('memory'). Slots begin as rows of the identity, so
+    that they differ. The read-out to `output_size`, with its layer normalisation, is
+    ours: theirs is all of M'. Keys are as wide as values, and the gates have one bias
+    where theirs have two that add up.
 
     Attributes:
         enter: W_x.

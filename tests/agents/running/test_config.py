@@ -38,6 +38,7 @@ WRONG = {
     "agent.gamma=high": "agent.gamma='high' must be a number.",
     "agent.num_envs=1.5": "agent.num_envs=1.5 must be a whole number.",
     "agent.num_envs=0": "agent.num_envs must be at least 1, not 0.",
+    "agent.memory_learning_rate=-1": "must be at least 0, not -1",
     "agent.separate_memories=3": "agent.separate_memories=3 must be true or false.",
     "agent.normalize_observation=1": "normalize_observation=1 must be true or false.",
     "agent.normalise_reward=true": "Did you mean 'agent.normalize_reward'?",

@@ -50,7 +50,7 @@ def inside(read, x, chunk):
     angle = np.arange(length)[::-1, None] * frequency
     placed = chunk + np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
     heads = read.num_heads
-    (q,) = heads_of(x @ read.ask.weight[:, width:], 1, heads)
+    (q,) = heads_of(x @ read.ask.weight[:, width:] + read.ask_bias, 1, heads)
     found = []
     for h in range(heads):
         pairs = [heads_of(apply(read.key_value, row), 2, heads)[:, h] for row in placed]
@@ -157,7 +157,7 @@ def test_one_chunk_and_no_choice_is_attention_over_that_chunk(x64):
     angle = np.array([2.0, 1.0, 0.0])[:, None] * frequency
     rows = np.asarray(store.rows[0]) + np.concatenate([np.sin(angle), np.cos(angle)], 1)
     keys, values = np.split(apply(read.key_value, rows), 2, axis=1)
-    query = x @ read.ask.weight[:, OUTPUTS:]
+    query = x @ read.ask.weight[:, OUTPUTS:] + read.ask_bias
     attend = torch.nn.functional.scaled_dot_product_attention
     expected = attend(*(torch.tensor(np.atleast_2d(p)) for p in (query, keys, values)))
     np.testing.assert_allclose(
@@ -167,7 +167,11 @@ def test_one_chunk_and_no_choice_is_attention_over_that_chunk(x64):
 
 def test_before_the_first_chunk_is_complete_the_memory_adds_nothing():
     model = perturbed(make())
-    louder = eqx.tree_at(lambda m: m.read.out.weight, model, replace_fn=lambda w: 9 * w)
+    louder = eqx.tree_at(
+        lambda m: (m.read.out.weight, m.read.out.bias),
+        model,
+        replace_fn=lambda w: 9 * w,
+    )
     inputs, starts = jnp.ones((4, INPUTS)), jnp.zeros(4, bool)
     (_, one), (_, other) = (
         run(m, m.initial_state(), inputs, starts) for m in (model, louder)
@@ -206,7 +210,7 @@ def test_step_and_sequence_choose_the_same_of_equal_chunks():
     In float32, where the two multiply in another order: one of them used to choose
     the oldest and the other one by the place in its ring.
     """
-    model, time = make(), 120
+    model, time = perturbed(make()), 120
     symbols = np.random.default_rng(0).integers(0, 2, time)
     inputs, starts = jnp.asarray(np.eye(INPUTS)[symbols], jnp.float32), np.zeros(time)
     starts = jnp.asarray(starts, bool)
