@@ -15,12 +15,6 @@ TEST = "import age\n\n\ndef test_older():\n    assert age.older(1) == 2\n"
 LOOSE = "\n\ndef test_loose():\n    assert age.older(1) > 1\n"
 
 
-@pytest.fixture(autouse=True)
-def without_plugins(monkeypatch):
-    """A process of pytest starts in a fraction of the time."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-
 def entry(old, new, reason, test="test_older", more=""):
     return (
         f"[[mutant]]\nfile = 'age.py'\nold = '{old}'\nnew = '{new}'\n"

@@ -149,3 +149,47 @@ def test_extreme_raw_actions_stay_finite():
 def test_spaces_without_a_policy(space, squash, words):
     with pytest.raises(ValueError, match=words):
         PolicySpec(space, squash)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [spaces.Discrete(3, start=2), spaces.MultiDiscrete([3, 2], start=[1, -4])],
+    ids=["discrete", "multi"],
+)
+def test_actions_lie_in_spaces_that_do_not_begin_at_zero(space):
+    spec = PolicySpec(space)
+    outputs = jax.random.normal(jax.random.key(0), (200, spec.outputs))
+    policy = spec.distribution(outputs, jnp.zeros(0))
+    starts = np.atleast_1d(space.start)
+    cuts = np.cumsum(spec.sizes)[:-1]
+    logits = [np.asarray(jax.nn.log_softmax(x)) for x in np.split(outputs, cuts, 1)]
+    for raw in (policy.sample(jax.random.split(jax.random.key(1), 200)), policy.mode()):
+        chosen = np.asarray(raw).reshape(200, -1)
+        assert all(space.contains(np.asarray(x, space.dtype)) for x in raw)
+        assert (chosen.min(0) == starts).all()
+        expected, told = 0, []
+        for i, start in enumerate(starts):
+            index = chosen[:, i] - start
+            expected = expected + logits[i][np.arange(200), index]
+            told.append(np.eye(spec.sizes[i])[index])
+        np.testing.assert_allclose(policy.log_prob(raw), expected, rtol=1e-5)
+        features = spec.features(policy.action(raw))
+        np.testing.assert_array_equal(features, np.concatenate(told, 1))
+
+
+def test_choices_of_one_action_are_independent():
+    spec = PolicySpec(spaces.MultiDiscrete([2, 2]))
+    policy = spec.distribution(jnp.zeros((4000, 4)), jnp.zeros(0))
+    drawn = np.asarray(policy.sample(jax.random.split(jax.random.key(0), 4000)))
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.06
+    assert (np.abs(drawn.mean(0) - 0.5) < 0.04).all()
+
+
+def test_draws_have_the_mean_and_the_deviation():
+    spec = PolicySpec(spaces.Box(-9.0, 9.0, (2,), np.float32))
+    mean, deviation = np.asarray([1.0, -2.0]), np.asarray([0.25, 3.0])
+    outputs = jnp.broadcast_to(jnp.asarray(mean, jnp.float32), (4000, 2))
+    policy = spec.distribution(outputs, jnp.asarray(np.log(deviation), jnp.float32))
+    drawn = np.asarray(policy.sample(jax.random.split(jax.random.key(0), 4000)))
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=0.2)
+    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.05)

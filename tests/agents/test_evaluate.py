@@ -107,6 +107,7 @@ def make_score(lower, episodes=512):
     [
         (make_score(0.551), make_card(exact(0.5), exact(1.0)), "memory used"),
         (make_score(0.549), make_card(exact(0.5), exact(1.0)), "memory not shown"),
+        (make_score(0.9, 200), make_card(exact(0.5), exact(1.0)), "memory used"),
         (make_score(0.9, 199), make_card(exact(0.5), exact(1.0)), "no verdict (199"),
         (make_score(0.9), make_card(exact(1.0), exact(1.0)), "no verdict (memory"),
         (
@@ -141,3 +142,25 @@ def test_interval():
         rtol=1e-5,
     )
     assert result.success == 1 and result.unfinished == 0
+
+
+def test_success_is_that_of_the_last_step():
+    """And nothing of a stream counts after its episode."""
+    result = evaluate._none_yet(3, True)
+    for reward, ended, success in (
+        ([1.0, 2.0, 3.0], [False, True, False], [True, True, False]),
+        ([1.0, 9.0, 1.0], [True, False, False], [False, False, True]),
+    ):
+        info = {"success": jnp.asarray(success)}
+        result = evaluate._count(result, jnp.asarray(reward), jnp.asarray(ended), info)
+    assert result.success.tolist() == [False, True, True]
+    assert result.episode_return.tolist() == [2, 2, 4]
+    assert result.episode_length.tolist() == [2, 1, 2]
+    assert result.finished.tolist() == [True, True, False]
+
+
+def test_one_episode_says_nothing_of_the_interval():
+    one, yes = np.ones(1, np.float32), np.ones(1, bool)
+    result = evaluate.score(Episodes(one, np.ones(1, np.int32), None, yes))
+    assert (result.lower, result.upper) == (-math.inf, math.inf)
+    assert result.success is None

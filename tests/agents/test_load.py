@@ -10,7 +10,7 @@ from agents import evaluate
 from agents.load import Policy
 from agents.running.overrides import compose_config
 from agents.video import main, record
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.test_ratio_one import make_agent, redrawn
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +123,34 @@ def test_a_task_without_pictures(tmp_path):
     policy = Policy(agent, params, exploration=0.0, key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"has no render\(state\)"):
         record(policy, tmp_path / "film.gif")
+
+
+def acting(**settings):
+    """A policy of untrained parameters, and the inputs that its agent is given."""
+    agent = make_agent("none", num_envs=3, **settings)
+    policy = Policy(agent, redrawn(agent), exploration=None, key=jax.random.key(1))
+    seen, act = [], policy._act
+
+    def noted(params, memory_state, inputs, *rest):
+        seen.append(inputs)
+        return act(params, memory_state, inputs, *rest)
+
+    policy._act = noted
+    return policy, seen
+
+
+def test_what_it_did_last_and_earned_is_seen():
+    policy, seen = acting(previous_action=True, previous_reward=True)
+    observation, rewards = np.ones((3, 3), np.float32), np.asarray([1.0, -2.0, 0.5])
+    first = policy(observation, [True] * 3)
+    policy(observation, [False] * 3, reward=rewards)
+    np.testing.assert_array_equal(seen[1].previous_action, first)
+    np.testing.assert_array_equal(seen[1].previous_reward, rewards)
+
+
+def test_draws_differ_from_step_to_step():
+    policy, _ = acting()
+    observation = np.ones((3, 3), np.float32)
+    policy(observation, [True] * 3)
+    actions = [policy(observation, [False] * 3) for _ in range(20)]
+    assert (np.std(actions, axis=0) > 0).any()

@@ -1,11 +1,15 @@
 """Encoders, weights of their own for every seed and critic, memory columns."""
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import memory_models
+from agents.encoder import ImageEncoder
+from agents.hidden import numbers_of
+from agents.networks import memory_norm
 from agents.observations import flatten_leaf, observation_keys
 from agents.running.updates import over_seeds
 from tests.agents.test_ratio_one import make_agent
@@ -108,3 +112,58 @@ def test_memory_that_needs_a_key():
     lacks = fits.__class__(env=Toy(), memory=build, num_envs=8)
     with pytest.raises(ValueError, match="needs the observation key 'place'"):
         lacks.check()
+
+
+def test_choices_that_do_not_begin_at_zero():
+    discrete = gymnasium.spaces.Discrete(3, start=-1)
+    encoded = flatten_leaf(discrete, jnp.asarray([-1, 1]))
+    np.testing.assert_array_equal(encoded, [[1, 0, 0], [0, 0, 1]])
+    multi = gymnasium.spaces.MultiDiscrete([2, 3], start=[4, -2])
+    encoded = flatten_leaf(multi, jnp.asarray([[4, 0], [5, -2]]))
+    np.testing.assert_array_equal(encoded, [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0]])
+
+
+def test_pixels_are_scaled():
+    encoder = ImageEncoder((8, 8, 1), 4, key=jax.random.key(0))
+    white = jnp.full((1, 8, 8, 1), 255, jnp.uint8)
+    (kernel,) = encoder.kernels
+    x = jax.lax.conv_general_dilated(
+        jnp.ones((1, 8, 8, 1)),
+        kernel,
+        (2, 2),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    expected = encoder.output(jax.nn.relu(x).reshape(1, -1))
+    np.testing.assert_allclose(encoder(white), expected, rtol=1e-5)
+
+
+def test_an_observation_of_zeros_is_seen_and_the_first_policy_is_nearly_uniform():
+    agent = make_agent("gru")
+    network = agent.build_network(jax.random.key(0))
+    observation = jnp.zeros((1, 3))
+    features = network.actor.encoder(agent.first_inputs(observation, None, 1))
+    assert np.count_nonzero(features[0, :-1]) > 1
+    inputs = agent.first_inputs(jax.random.normal(jax.random.key(1), (64, 3)), None, 64)
+    _, policy, _ = network.step(network.initial_state(64), inputs)
+    off = np.abs(np.asarray(policy.logits[0]) - np.log(1 / 3)).max()
+    assert 0 < off < 0.05
+
+
+def test_the_norm_of_a_memory_state_by_hand():
+    state = {
+        "actor": (jnp.asarray([[3.0, 4.0], [0.0, 1.0]]), jnp.asarray([9, 9])),
+        "critic": jnp.asarray([[[12.0]], [[0.0]]]),
+    }
+    assert float(memory_norm(state)) == pytest.approx((13 + 1) / 2)
+
+
+def test_hidden_variables_become_numbers():
+    """Sizes with their signs, and whole numbers from 0 to 15 as choices too."""
+    hidden = {"cell": (jnp.asarray([2, -3], jnp.int32), jnp.asarray([0.5, -7.0]))}
+    numbers = np.asarray(numbers_of(hidden, ((), ())))
+    assert numbers.shape == (2, 1 + 16 + 1)
+    sizes = np.sign([2, -3]) * np.log1p([2, 3])
+    np.testing.assert_allclose(numbers[:, 0], sizes, rtol=1e-6)
+    np.testing.assert_array_equal(numbers[:, 1:17], [np.eye(16)[2], np.zeros(16)])
+    np.testing.assert_allclose(numbers[:, 17], [np.log1p(0.5), -np.log1p(7)], rtol=1e-6)

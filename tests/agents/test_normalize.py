@@ -16,6 +16,7 @@ from agents.normalize import (
     split_trainable,
     with_statistics,
 )
+from agents.rollout import as_sequences
 from tests.agents.test_ratio_one import CASES, first_streams, make_agent, redrawn
 
 
@@ -228,6 +229,17 @@ def test_an_update_learns_with_the_statistics_that_acted(two_rollouts):
     episodes = jax.tree.map(float, stage.raw.statistics)
     raw_return = episodes.episode_return / episodes.episodes
     np.testing.assert_allclose(metrics["train/return"], raw_return, rtol=1e-5)
+    # And what is learned is on their scale.
+    value = np.asarray(stage.raw.transitions.extras.value, np.float64)
+    order = as_sequences(jnp.asarray(value), agent.sequence_length)
+    error = np.asarray(stage.batch.target) - np.asarray(order)
+    np.testing.assert_allclose(
+        metrics["loss/value"], 0.5 * np.mean(error**2), rtol=1e-4
+    )
+    explained = 1 - error.var() / np.asarray(stage.batch.target).var()
+    np.testing.assert_allclose(
+        metrics["value/explained_variance"], explained, atol=1e-5
+    )
     # The optimiser knows weights only, and there is no gradient beside them.
     weights = len(jax.tree.leaves(params)) - len(jax.tree.leaves(params.statistics))
     assert len(jax.tree.leaves(trainable)) == weights

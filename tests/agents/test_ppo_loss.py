@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from agents.losses import ratio_metrics
 from tests.agents.test_ratio_one import case_of
 
 
@@ -81,3 +82,11 @@ def test_the_learning_rate_falls_to_zero():
     np.testing.assert_allclose(sizes[12], agent.learning_rate / 2, rtol=1e-3)
     assert sizes[-1] == 0
     assert isinstance(agent.optimizer, optax.GradientTransformation)
+
+
+def test_metrics_of_the_ratio_by_hand():
+    ratio = np.asarray([[0.5, 0.95], [1.0, 1.05], [1.5, 0.89]])
+    metrics = ratio_metrics(jnp.asarray(np.log(ratio), jnp.float32), 0.1)
+    np.testing.assert_allclose(metrics["policy/clip_fraction"], 3 / 6)
+    divergence = np.mean(ratio - 1 - np.log(ratio))
+    np.testing.assert_allclose(metrics["policy/kl"], divergence, rtol=1e-5)

@@ -18,6 +18,8 @@ import pytest
 import memory_models
 from agents.normalize import Moments, with_statistics
 from agents.ppo import PPO
+from agents.rollout import _episodes
+from envs.vector import Step
 from tests.agents.toy import HiddenToy, MaskedToy, Toy
 
 MECHANISMS = [
@@ -327,3 +329,44 @@ def test_sequences_are_contiguous():
         stretch, stream = divmod(index, batch)
         expected = np.arange(stretch * 8, stretch * 8 + 8) * 100 + stream
         np.testing.assert_array_equal(sequences[:, index], expected)
+
+
+def test_masks_are_those_of_the_states_acted_in():
+    """The task's mask follows from the step of the episode, which starts tell."""
+    steps = case_named("masked multi, tuple, previous action and reward").rollout
+    steps = jax.tree.map(np.asarray, steps.transitions)
+    seen = 0
+    for stream in range(steps.reward.shape[1]):
+        time = None  # unknown before the first start
+        for t, start in enumerate(steps.inputs.start[:, stream]):
+            time = 0 if start else None if time is None else time + 1
+            if time is None:
+                continue
+            mask = steps.inputs.action_mask[t, stream]
+            assert np.flatnonzero(~mask).tolist() == [time % 3, 3 + time % 2]
+            first, second = steps.extras.raw_action[t, stream]
+            assert mask[first] and mask[3 + second]
+            seen += time > 0
+    assert seen > 20
+
+
+def test_episode_statistics_by_hand():
+    step = Step(
+        observation=None,
+        reward=jnp.zeros(4),
+        terminated=jnp.asarray([True, False, True, False]),
+        truncated=jnp.asarray([False, True, True, False]),
+        final_observation=None,
+        info={"success": jnp.asarray([True, False, False, True])},
+        episode_return=jnp.asarray([1.0, 2.0, 4.0, 8.0]),
+        episode_length=jnp.asarray([3, 5, 7, 11], jnp.int32),
+        action_mask=None,
+        final_hidden=None,
+    )
+    metrics = {k: float(x) for k, x in _episodes(step).metrics(True).items()}
+    assert metrics == {
+        "train/return": pytest.approx(7 / 3),
+        "train/episode_length": 5,
+        "train/episodes": 3,
+        "train/success": pytest.approx(1 / 3),
+    }

@@ -1,10 +1,11 @@
 """Advantages against a loop written out by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.returns import explained_variance, generalized_advantage
+from agents.returns import explained_variance, generalized_advantage, standardized
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -102,3 +103,12 @@ def test_explained_variance():
         explained_variance(jnp.zeros_like(target), target), 0, atol=1e-6
     )
     assert jnp.isnan(explained_variance(target, jnp.ones_like(target)))
+
+
+def test_standardized_over_devices_is_that_of_the_whole_batch():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5, 3)) * 3, jnp.float32)
+    x = x + jnp.arange(4.0)[:, None, None]
+    parts = jax.vmap(lambda part: standardized(part, "device"), axis_name="device")(x)
+    whole = np.asarray(x, np.float64)
+    whole = (whole - whole.mean()) / whole.std()
+    np.testing.assert_allclose(parts, whole, atol=1e-5)

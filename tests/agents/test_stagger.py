@@ -95,6 +95,12 @@ def test_ragged_episodes_start_over_on_the_way():
     assert len(set(np.asarray(state.episode_length))) > 2
     np.testing.assert_array_equal(streams.inputs.start, state.env_state.time == 0)
     assert (np.asarray(state.env_state.time) < np.asarray(state.env_state.length)).all()
+    # A reward is the noise of its step and up to 0.2 for the action. Were all steps
+    # drawn with one key, the mean reward would be as near the noise of the last step.
+    played = np.asarray(state.episode_length)
+    mean_reward = np.asarray(state.episode_return) / np.maximum(played, 1)
+    noise = np.asarray(state.env_state.noise[:, 0])
+    assert (np.abs(mean_reward - noise)[played > 1] > 0.3).any()
 
 
 def test_the_spread_is_bounded():

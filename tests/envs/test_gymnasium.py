@@ -1,6 +1,7 @@
 """The outward Gymnasium faces behave as Gymnasium's own environments do."""
 
 import gymnasium
+import jax
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -8,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 import envs
 from envs.gymnasium_api import GymnasiumEnv
 from envs.gymnasium_vector import GymnasiumVectorEnv
+from tests.envs.test_vector import Ragged
 
 
 def episode(env, seed=None, action_seed=0):
@@ -152,3 +154,86 @@ def test_vector_reset_errors():
         batch.reset(options={"masks": 1})
     with pytest.raises(ValueError, match="already built"):
         GymnasiumEnv(envs.make("TMaze-v0"), length=3)
+
+
+def test_steps_have_keys_of_their_own():
+    """The task observes noise that is drawn at every step."""
+    env = GymnasiumEnv(Ragged(longest=20))
+    batch = GymnasiumVectorEnv(4, Ragged(longest=20))
+    env.reset(seed=1)
+    batch.reset(seed=1)
+    seen = np.stack([env.step(0)[0] for _ in range(4)])
+    assert len(np.unique(seen)) == seen.size
+    seen = np.stack([batch.step(np.zeros(4, int))[0] for _ in range(4)])
+    assert len(np.unique(seen)) == seen.size
+
+
+def test_steps_are_those_of_the_task():
+    task = Ragged()
+    env, reset, step = GymnasiumEnv(task), jax.jit(task.reset), jax.jit(task.step)
+    env.reset(seed=0)
+    ends = set()
+    while len(ends) < 2:
+        observation, _ = env.reset()
+        expected, state = reset(jax.random.fold_in(env._key, 0))
+        np.testing.assert_array_equal(observation, expected)
+        ended, count = False, 0
+        while not ended:
+            count += 1
+            action = count % 2
+            key = jax.random.fold_in(env._key, count)
+            expected, state, *rest = step(key, state, np.int32(action))
+            observation, *found, info = env.step(np.int64(action))
+            np.testing.assert_array_equal(observation, expected)
+            assert found == [x.item() for x in rest[:3]]
+            assert info == {"left": int(rest[3]["left"])}
+            ended = found[1] or found[2]
+        ends.add(found[1])
+
+
+def test_what_a_batch_tells_is_what_its_tasks_did():
+    vector = envs.VectorEnv(Ragged(), 3)
+    batch, step = GymnasiumVectorEnv(3, Ragged()), jax.jit(vector.step)
+    batch.reset(seed=0)
+    _, state = jax.jit(vector.reset)(jax.random.fold_in(batch._key, 0))
+    kinds = set()
+    for count in range(1, 40):
+        actions = np.asarray([0, 1, count % 2])
+        key = jax.random.fold_in(batch._key, count)
+        state, expected = step(key, state, actions.astype(np.int32))
+        expected = jax.tree.map(np.asarray, expected)
+        observation, reward, terminated, truncated, infos = batch.step(actions)
+        ended = expected.ended
+        np.testing.assert_array_equal(observation, expected.observation)
+        np.testing.assert_array_equal(reward, expected.reward)
+        np.testing.assert_array_equal(terminated, expected.terminated)
+        np.testing.assert_array_equal(truncated, expected.truncated)
+        kinds.add((ended.any(), ended.all()))
+        left = expected.info["left"]
+        assert ("left" in infos) == (not ended.all())
+        if not ended.all():
+            np.testing.assert_array_equal(infos["_left"], ~ended)
+            np.testing.assert_array_equal(infos["left"], np.where(ended, 0, left))
+        assert ("final_obs" in infos) == ended.any()
+        if ended.any():
+            np.testing.assert_array_equal(infos["_final_obs"], ended)
+            np.testing.assert_array_equal(infos["_final_info"], ended)
+            final = infos["final_info"]
+            np.testing.assert_array_equal(final["_left"], ended)
+            np.testing.assert_array_equal(final["left"], np.where(ended, left, 0))
+            for row in range(3):
+                told = infos["final_obs"][row]
+                assert (told is None) == (not ended[row])
+                if ended[row]:
+                    np.testing.assert_array_equal(told, expected.final_observation[row])
+    assert len(kinds) == 3  # none, some and all
+
+
+def test_a_partial_reset_leaves_the_others_where_they_are():
+    batch = GymnasiumVectorEnv(3, Ragged(longest=20))
+    batch.reset(seed=1)
+    for _ in range(2):
+        before, *_ = batch.step(np.zeros(3, int))
+    mask = np.asarray([False, True, False])
+    after, _ = batch.reset(options={"reset_mask": mask})
+    np.testing.assert_array_equal((before == after).all(1), ~mask)

@@ -11,6 +11,8 @@ from agents.running.config import build
 from agents.running.overrides import check
 from envs.partial import Delayed, Flicker, Noisy, WithoutKeys
 from envs.popgym.cartpole import CartPole
+from tests.agents.toy import MaskedToy
+from tests.envs.test_vector import Chained
 
 STEPS, STREAMS = 12, 256
 CARTPOLE = CartPole(steps=20)
@@ -162,3 +164,16 @@ def test_from_the_command_line():
     env = build(check([*words, "partial.drop=[place]"])[0]).env
     task = envs.make("TMazePlaces-v0")
     assert env == Delayed(Flicker(WithoutKeys(task, ("place",)), 0.25), 2)
+
+
+def test_what_a_task_keeps_and_allows_is_its_own_when_wrapped():
+    key = jax.random.key(0)
+    env = Flicker(Chained(), 0.5)
+    state = env.reset(key)[1]
+    state = state._replace(inner={**state.inner, "deck": state.inner["deck"][::-1]})
+    _, after = env.next_episode(key, state)
+    np.testing.assert_array_equal(after.inner["deck"], state.inner["deck"])
+    task = MaskedToy()
+    env = Noisy(task, 0.1)
+    state = env.reset(key)[1]
+    np.testing.assert_array_equal(env.action_mask(state), task.action_mask(state.inner))

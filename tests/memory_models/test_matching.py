@@ -1,6 +1,7 @@
 """Equal budgets: every model meets them or says how near it comes."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import memory_models
@@ -69,3 +70,10 @@ def test_a_size_may_be_refused_for_being_too_large(window, width, floats):
     )
     model = build(WIDTH, key=KEY)
     assert model.chunk_size == window and MEASURES["state"](model) == floats
+
+
+def test_counters_are_no_floats():
+    model = memory_models.make("hcam", input_size=8, output_size=8, key=KEY)
+    leaves = jax.tree.leaves(model.initial_state())
+    floats = sum(x.size for x in leaves if x.dtype == jnp.float32)
+    assert MEASURES["state"](model) == floats < sum(x.size for x in leaves)

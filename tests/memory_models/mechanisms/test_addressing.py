@@ -87,3 +87,15 @@ def test_content_weights_are_a_sharpened_softmax_of_cosines(x64):
     cosines = np.divide(keys @ memory.T, norms, where=norms > 0, out=np.zeros((2, 3)))
     sharp = np.log1p(np.exp(strengths))[:, None] * cosines
     np.testing.assert_allclose(found, scipy.special.softmax(sharp, -1), atol=1e-6)
+
+
+def test_no_gradient_flows_through_the_write_that_raised_the_usage():
+    reads, free = one_hot(1)[None], jnp.asarray([0.5])
+
+    def usage(before, write):
+        return addressing.usage_after(before, write, reads, free).sum()
+
+    before, write = jnp.full(4, 0.25), jnp.full(4, 0.5)
+    of_before, of_write = jax.grad(usage, (0, 1))(before, write)
+    np.testing.assert_array_equal(of_write, 0)
+    assert (of_before > 0).all()

@@ -51,3 +51,15 @@ def test_a_nan_is_gone_after_a_start():
     transition, drive, state = draw(13)
     found = scan(transition, drive, jnp.arange(13) == 6, jnp.full_like(state, jnp.nan))
     assert np.isfinite(found[6:]).all() and np.isnan(found[:6]).all()
+
+
+def test_no_gradient_reaches_the_transition():
+    arrays = (x.astype(jnp.float32) for x in draw(4))
+    transition, drive, state = arrays
+
+    def total(transition, drive):
+        return dense_scan(transition, drive, jnp.zeros(4, bool), state).sum()
+
+    of_transition, of_drive = jax.grad(total, (0, 1))(transition, drive)
+    np.testing.assert_array_equal(of_transition, 0)
+    assert np.abs(of_drive).min() > 0

@@ -124,3 +124,15 @@ def test_errors_name_what_was_given():
     with pytest.raises(ValueError, match="no scan kernel 'fast'"):
         diagonal_scan(*arguments, real, kernel="fast")
     assert default_kernel() == "sequential"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_decay_that_is_not_finite_is_gone_after_a_start(kernel):
+    decay, drive, state, initial = (jnp.asarray(x, jnp.float32) for x in draw(0, 0))
+    starts = jnp.zeros(TIME, bool).at[5].set(True)
+    bad = decay.at[3].set(jnp.nan)
+    found = scan(bad, drive, starts, state, initial, kernel=kernel)
+    clean = scan(decay, drive, starts, state, initial, kernel=kernel)
+    assert np.isnan(found[3:5]).all()
+    np.testing.assert_array_equal(found[:3], clean[:3])
+    np.testing.assert_array_equal(found[5:], clean[5:])

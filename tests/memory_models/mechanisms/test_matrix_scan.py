@@ -114,3 +114,19 @@ def test_gated_gradients_are_those_of_the_steps(x64):
         return by_steps(step, (q, k, v, i, a), jnp.asarray(starts), state, empty)
 
     close(gradients(whole, arguments), gradients(stepped, arguments))
+
+
+def test_what_fills_up_a_chunk_does_not_raise_the_scale():
+    """Gates so closed that nothing would be left of the state at a scale of 1."""
+    q, k, v, log_gate, log_decay, starts, _ = draw(5)
+    arrays = [jnp.asarray(x, jnp.float32) for x in (q, k, v, log_gate - 200)]
+    decay, starts = jnp.asarray(log_decay, jnp.float32), jnp.asarray(starts)
+    heads, keys, values = k.shape[1], k.shape[2], v.shape[2]
+    empty = jnp.zeros((heads, keys, values)), jnp.full(heads, LOWEST)
+    states = [
+        gated_matrix_scan(*arrays, starts, empty, log_decay=decay, chunk_size=size)[0]
+        for size in (4, 5)  # the first has to fill up a chunk
+    ]
+    assert (states[0][1] < -100).all() and np.abs(states[0][0]).max() > 0.1
+    for found, expected in zip(*states, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

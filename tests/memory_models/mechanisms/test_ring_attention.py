@@ -115,3 +115,19 @@ def test_gradients_are_those_of_a_dense_mask(x64):
         strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-11)
+
+
+def test_a_poisoned_ring_is_gone_at_a_start():
+    qkv, starts = drawn(5)
+    starts[:] = [True, False, False, True, False]
+    args = [jnp.asarray(x, jnp.float32) for x in qkv]
+    ring = empty(4)
+    bad = ring._replace(
+        entries=jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), ring.entries),
+        count=jnp.asarray(3, jnp.int32),
+    )
+    flags = jnp.asarray(starts)
+    after, found = run(*args, flags, bad, 4, POSITIONS["none"])
+    clean_after, clean = run(*args, flags, ring, 4, POSITIONS["none"])
+    np.testing.assert_array_equal(found, clean)
+    jax.tree.map(np.testing.assert_array_equal, after, clean_after)

@@ -89,3 +89,22 @@ def test_leading_rows_by_steps_below_the_best_then_by_order():
         last = slot_reads.last_of_the_first(jnp.asarray(ranks), given[0], count)
         chosen = readable & (ranks <= np.asarray(last))
         np.testing.assert_array_equal(chosen.sum(1), np.minimum(count, readable.sum(1)))
+
+
+def test_gradients_of_distances_are_those_of_the_differences(x64):
+    generator = np.random.default_rng(0)
+    queries, keys, weights = (
+        jnp.asarray(generator.normal(size=shape)) for shape in ((3, 4), (5, 4), (3, 5))
+    )
+
+    def plain(queries, keys):
+        return (weights * jnp.square(queries[:, None] - keys[None]).sum(-1)).sum()
+
+    def ours(queries, keys):
+        return (weights * slot_reads.squared_distances(queries, keys)).sum()
+
+    found, expected = (
+        jax.grad(function, (0, 1))(queries, keys) for function in (ours, plain)
+    )
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
