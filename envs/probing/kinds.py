@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from envs.base import Return, exact, float_dtype
 
@@ -36,6 +36,7 @@ class Kind(NamedTuple):
         returns: floor, memoryless, recall, oracle.
         truncates: whether the end is a time limit.
         continuous: whether the action is one number in [-1, 1].
+        allowed: (state) -> the actions allowed now; None for a kind without a mask.
     """
 
     observe: Callable[[ProbeState, int], list[Array]]
@@ -45,6 +46,7 @@ class Kind(NamedTuple):
     returns: tuple[Return, Return, Return, Return]
     truncates: bool = False
     continuous: bool = False
+    allowed: Callable[[ProbeState], Bool[Array, "2"]] | None = None
 
 
 def number(x: Array) -> Float[Array, ""]:
@@ -73,6 +75,18 @@ def _known(*values: float | int) -> tuple[Return, Return, Return, Return]:
     floor, memoryless, recall, oracle = (exact(float(value)) for value in values)
     return floor, memoryless, recall, oracle
 
+
+def _only(state: ProbeState) -> Int[Array, ""]:
+    """The one action that the mask allows: it alternates, from a first one drawn."""
+    return (state.bit + state.time) % 2
+
+
+_ACTION_MASK_RETURNS = (
+    exact(0.0, "uniform over the allowed actions; over both it returns -2.5"),
+    exact(0.0),
+    exact(0.0),
+    exact(0.0),
+)
 
 _PREVIOUS_ACTION_RETURNS = (
     exact(0.5),
@@ -166,6 +180,16 @@ KINDS: dict[str, Kind] = {
         oracle=lambda state: 1 - state.previous,
         length=lambda lag: 8,
         returns=_PREVIOUS_ACTION_RETURNS,
+    ),
+    # One action is forbidden, the other one at the next step, and which at the first is
+    # drawn: nothing to see but the mask, and any mask but that of the moment costs 1.
+    "action_mask": Kind(
+        observe=_blank,
+        reward=lambda state, action, lag: -number(action != _only(state)),
+        oracle=_only,
+        length=lambda lag: 5,
+        returns=_ACTION_MASK_RETURNS,
+        allowed=lambda state: jnp.arange(2, dtype=jnp.int32) == _only(state),
     ),
     # A continuous action with its optimum at 0.5.
     "continuous_action": Kind(

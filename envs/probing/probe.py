@@ -7,13 +7,14 @@ kind is then data, so that one compiled program tests them all.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Action, Card, Environment, Transition, unknown
 from envs.probing.kinds import KINDS, Kind, ProbeState, number
@@ -122,6 +123,22 @@ class Probe(Environment):
     def hidden(self, state: ProbeState) -> dict[str, tuple[Array, Array]]:
         """The bit and its age; meaningful for `copy_bit`."""
         return {"bit": (state.bit, state.time)}
+
+    @property
+    def action_mask(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The actions allowed now; None where no kind has a mask."""
+        if all(kind.allowed is None for kind in self._kinds):
+            return None
+
+        def allowed(state: ProbeState) -> Bool[Array, "2"]:
+            both = jnp.ones(2, bool)
+            masks = [
+                both if kind.allowed is None else kind.allowed(state)
+                for kind in self._kinds
+            ]
+            return jnp.stack(masks)[state.kind]
+
+        return allowed
 
     @property
     def observation_space(self) -> spaces.Box:

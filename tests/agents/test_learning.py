@@ -21,6 +21,7 @@ DISCRETE = (
     "copy_bit",
     "flip",
     "truncation",
+    "action_mask",
 )
 
 
@@ -45,10 +46,11 @@ def train(env, kinds, memory, updates, **settings):
         keys = jax.random.split(key, agent.num_envs)
         observation, env_state = jax.vmap(env.start, (None, 0))(index, keys)
         streams = state.streams
-        streams = streams._replace(
-            env_state=streams.env_state._replace(env_state=env_state),
-            inputs=streams.inputs._replace(observation=observation),
+        env_state = streams.env_state._replace(env_state=env_state)
+        inputs = streams.inputs._replace(
+            observation=observation, action_mask=agent.vector_env.mask(env_state)
         )
+        streams = streams._replace(env_state=env_state, inputs=inputs)
         return state._replace(streams=streams)
 
     def run(key, index):
@@ -98,6 +100,9 @@ def test_discrete_probes():
     assert late_return("copy_bit") > 0.95
     # Chance: a memory that leaked across resets would know the answer.
     assert abs(late_return("flip")) < 0.1
+    # Forbidden actions are never taken, from the first update on, and it is known.
+    assert not np.nan_to_num(of(DISCRETE, "action_mask", returns)).any()
+    np.testing.assert_allclose(values("action_mask"), 0.0, atol=0.1)
     # Never terminates: the value is that of an endless stream of ones.
     np.testing.assert_allclose(values("truncation"), 1 / (1 - GAMMA), rtol=0.05)
 

@@ -61,6 +61,7 @@ TWO_PER_FAMILY = [
     "TMazePixels-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
+    "ProbeActionMask-v0",
 ]
 CLOSED_LIST: tuple[str, ...] = (
     # Velocities are unbounded (VelocityOnlyCartPole).

@@ -134,10 +134,32 @@ def test_cards():
     assert Noisy(CARTPOLE, 0.1).card.horizon == (1, 19)
 
 
-def test_optional_methods_follow_the_task():
-    env = Flicker(envs.make("ProbeCopyBit-v0"), 0.5)
-    for name in ("oracle", "hidden", "render", "action_mask", "next_episode"):
-        assert (getattr(env, name) is None) == (getattr(env.env, name) is None), name
+OPTIONAL = ("oracle", "hidden", "render", "action_mask", "next_episode")
+
+
+@pytest.mark.parametrize(
+    ("id", "lacks"),
+    [
+        ("ProbeActionMask-v0", {"render"}),
+        ("TMaze-v0", {"action_mask", "next_episode"}),
+        ("DiscountingChain-v0", {"hidden", "action_mask", "next_episode"}),
+    ],
+)
+def test_optional_methods_are_those_of_the_task(id, lacks):
+    """They give for a wrapped state what the task gives for its own."""
+    task = envs.make(id)
+    env = Flicker(task, 0.5)
+    assert {name for name in OPTIONAL if getattr(env, name) is None} == lacks
+    key = jax.random.key(1)
+    state = jax.jit(env.reset)(key)[1]
+    for name in sorted(set(OPTIONAL) - lacks):
+        takes_key = name in ("oracle", "next_episode")
+        found = getattr(env, name)(*([key] * takes_key), state)
+        if name == "next_episode":  # the task's own key is the first part
+            found, key = found[1].inner, jax.random.split(key)[0]
+        expected = getattr(task, name)(*([key] * takes_key), state.inner)
+        expected = expected[1] if name == "next_episode" else expected
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,44 @@ def test_previous_action_pays_for_alternating():
     assert value.max() == pytest.approx(0.503, abs=5e-4)
 
 
+def test_action_mask_costs_one_unless_it_is_the_mask_of_the_moment():
+    env = Probe(("action_mask",))
+
+    def first(state):
+        return jnp.argmax(env.action_mask(state)).astype(jnp.int32)
+
+    step, action, states = play(env, lambda key, state, *_: first(state))
+    assert (step.reward == 0).all()
+    ends = np.arange(40) % 5 == 4
+    assert (step.terminated == ends[:, None]).all() and not step.truncated.any()
+    np.testing.assert_array_equal(action[1:][~ends[:-1]], 1 - action[:-1][~ends[:-1]])
+    starts = action[::5]
+    assert set(np.unique(starts)) == {0, 1} and (starts != starts[0]).any()
+    # One action is left in every state, and the other one costs 1.
+    masks = np.asarray(jax.vmap(jax.vmap(env.action_mask))(states))
+    assert (masks.sum(-1) == 1).all()
+    step, _, _ = play(env, lambda key, state, *_: 1 - first(state))
+    assert (step.reward == -1).all()
+    # The mask of the step before, and the one from before the reset.
+    late, _, _ = play(env, lambda key, state, seen, previous: previous)
+    assert (late.reward[1:][~ends[:-1]] == -1).any(1).all()
+    assert env.card.floor.note.endswith("over both it returns -2.5")
+    step, _, _ = play(
+        env, lambda key, *_: jax.random.randint(key, (), 0, 2, jnp.int32), streams=512
+    )
+    assert step.episode_return[ends].mean() == pytest.approx(-2.5, abs=0.1)
+
+
+def test_only_kinds_with_a_mask_have_one():
+    assert Probe(("copy_bit", "flip")).action_mask is None
+    mixture = Probe(("copy_bit", "action_mask"))
+    masks = []
+    for kind in (0, 1):
+        _, state = mixture.start(jnp.asarray(kind), jax.random.key(0))
+        masks.append(np.asarray(mixture.action_mask(state)))
+    assert masks[0].all() and masks[1].sum() == 1
+
+
 def test_random_play_of_the_continuous_probe():
     env = envs.make("ProbeContinuousAction-v0")
     *_, reward, terminated, truncated, _ = env.step(

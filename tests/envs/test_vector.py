@@ -196,6 +196,29 @@ def test_final_observation_and_statistics():
                 total, length = 0.0, 0
 
 
+def test_masks_are_those_of_the_next_observation():
+    """Where an episode ended, that is the first of the next one."""
+    env, streams = envs.make("ProbeActionMask-v0"), 32
+    batch = envs.VectorEnv(env, streams, action_mask=True)
+
+    def play(key):
+        _, state = batch.reset(key)
+
+        def body(carry, key):
+            state, mask = carry
+            action = jnp.argmax(mask, axis=-1).astype(jnp.int32)
+            state, step = batch.step(key, state, action)
+            return (state, step.action_mask), (step, state.env_state)
+
+        carry = (state, batch.mask(state))
+        return jax.lax.scan(body, carry, jax.random.split(key, 12))[1]
+
+    step, states = quick(play)(jax.random.key(4))
+    assert step.ended.any() and not step.reward.any()
+    expected = jax.vmap(jax.vmap(env.action_mask))(states)
+    np.testing.assert_array_equal(step.action_mask, expected)
+
+
 def test_rows_beyond_the_last_are_not_written():
     """Surplus slots of a round repeat a row; it must keep its value."""
     where = jnp.array([False, True, False])
