@@ -88,14 +88,38 @@ def build(task: str | Environment, parameters: dict[str, Any]) -> Environment:
 
 
 def render_metadata(env: Environment, render_mode: str | None) -> dict[str, Any]:
-    """Gymnasium metadata of a task; refuses a mode that it does not have."""
-    modes = [] if env.render is None else ["rgb_array"]
-    if render_mode is not None and render_mode not in modes:
-        raise ValueError(
-            f"{type(env).__name__} cannot be rendered as {render_mode!r}; its render "
-            f"modes are {modes}."
-        )
-    return {"render_modes": modes, "render_fps": FRAMES_PER_SECOND}
+    """Gymnasium metadata of a task; refuses a mode that no task has.
+
+    A task without a picture takes 'rgb_array' too: libraries ask for it by default and
+    may never look (`stable_baselines3.common.env_util.make_vec_env`). Its `render_mode`
+    is then None, and only `render` refuses.
+    """
+    if render_mode not in (None, *METADATA["render_modes"]):
+        raise _no_picture(env, render_mode)
+    modes = [] if env.render is None else METADATA["render_modes"]
+    return {**METADATA, "render_modes": modes}
+
+
+def render_picture(env: Environment, asked: str | None, draw: Any, state: Any) -> Any:
+    """What `draw` makes of `state`; None where no mode was asked for.
+
+    Raises:
+        ValueError: a mode was asked for, and the task has no picture.
+    """
+    if asked is None:
+        return None
+    if draw is None:
+        raise _no_picture(env, asked)
+    return np.asarray(draw(state))
+
+
+def _no_picture(env: Environment, render_mode: str | None) -> ValueError:
+    modes = [] if env.render is None else METADATA["render_modes"]
+    advice = "" if modes else "; give the class a render(state) to make pictures"
+    return ValueError(
+        f"{type(env).__name__} cannot be rendered as {render_mode!r}; its render modes "
+        f"are {modes}{advice}."
+    )
 
 
 def fresh_key(generator: np.random.Generator) -> Any:
@@ -121,7 +145,7 @@ class GymnasiumEnv(gymnasium.Env):
 
     Args:
         task: an id (`envs.names()`) or a built task.
-        render_mode: None, or 'rgb_array' where the task has a picture.
+        render_mode: None, or 'rgb_array'; None where the task has no picture.
         parameters: the task's, where `task` is an id.
     """
 
@@ -135,7 +159,8 @@ class GymnasiumEnv(gymnasium.Env):
     ) -> None:
         self.task = build(task, parameters)
         self.metadata = render_metadata(self.task, render_mode)
-        self.render_mode = render_mode
+        self.render_mode = render_mode if self.metadata["render_modes"] else None
+        self._asked = render_mode
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
         self._functions = compile_task(self.task)
@@ -175,9 +200,9 @@ class GymnasiumEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray | None:
         """The current picture, `uint8[height, width, 3]`, if a mode was chosen."""
-        if self.render_mode is None or self._functions.render is None:
-            return None
-        return np.asarray(self._functions.render(self._state))
+        return render_picture(
+            self.task, self._asked, self._functions.render, self._state
+        )
 
 
 def _plain(value: Any) -> Any:

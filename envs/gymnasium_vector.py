@@ -18,6 +18,7 @@ from envs.gymnasium_api import (
     fresh_key,
     from_numpy,
     render_metadata,
+    render_picture,
     to_numpy,
 )
 from envs.vector import VectorEnv
@@ -35,7 +36,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
     Args:
         num_envs: number of streams.
         task: an id (`envs.names()`) or a built task.
-        render_mode: None, or 'rgb_array' where the task has a picture.
+        render_mode: None, or 'rgb_array'; None where the task has no picture.
         parameters: the task's, where `task` is an id.
     """
 
@@ -53,7 +54,8 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
             **render_metadata(self.task, render_mode),
             "autoreset_mode": AutoresetMode.SAME_STEP,
         }
-        self.render_mode = render_mode
+        self.render_mode = render_mode if self.metadata["render_modes"] else None
+        self._asked = render_mode
         self.num_envs = num_envs
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
@@ -150,9 +152,10 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture per stream, if a mode was chosen."""
-        if self.render_mode is None or self._functions.render is None:
-            return None
-        return tuple(np.asarray(self._functions.render(self._state.env_state)))
+        state = None if self._state is None else self._state.env_state
+        draw = self._functions.render
+        pictures = render_picture(self.task, self._asked, draw, state)
+        return None if pictures is None else tuple(pictures)
 
 
 def _masked(values: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:

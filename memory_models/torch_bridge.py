@@ -12,8 +12,6 @@ its parameters while JAX, which computes in the background, may still be reading
 This module needs torch, `pip install -c constraints.txt -e ".[torch]"`.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -28,6 +26,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from memory_models.base import MemoryModel, State
+from memory_models.torch_program import Program, merged, split
 
 _NOT_TRACED = (
     "TorchMemory cannot go through torch.compile(fullgraph=True), because JAX has "
@@ -40,7 +39,8 @@ class TorchMemory(torch.nn.Module):
 
     Each trainable array of the model is a `torch.nn.Parameter`, named after its place
     in the model (`project_weight`); the arrays of the model given are not changed.
-    `model()` gives the model back with the parameters as they are now.
+    `model()` gives the model back with the parameters as they are now. A copy
+    (`copy.deepcopy`) has parameters of its own; `torch.save` keeps the whole module.
 
     Computation is where JAX computes; tensors are those of torch's CPU. Parameters in
     float64 are computed in float64. First derivatives only: `torch.func` and
@@ -56,21 +56,23 @@ class TorchMemory(torch.nn.Module):
             model: any memory model, of one stream as always; batches are made here.
         """
         super().__init__()
-        arrays, self._rest = eqx.partition(model, eqx.is_inexact_array)
-        leaves, self._structure = jax.tree.flatten_with_path(arrays)
-        self._names = [_name(path) for path, _ in leaves]
-        for name, (_, leaf) in zip(self._names, leaves, strict=True):
+        self._program = Program(model)
+        leaves = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
+        for name, leaf in zip(self._program.names, leaves, strict=True):
             self.register_parameter(name, torch.nn.Parameter(to_torch(leaf)))
-        self._double = any(leaf.dtype == jnp.float64 for _, leaf in leaves)
-        self._forward = jax.jit(self._differentiated, static_argnums=0)
-        self._plain = jax.jit(self._computed, static_argnums=0)
-        self._backward = jax.jit(lambda pull, cotangents: pull(cotangents))
+
+    def extra_repr(self) -> str:
+        """For `print(module)`: the model's class, and its parameters by name."""
+        parameters = dict(self.named_parameters())
+        shapes = [f"{name}={list(p.shape)}" for name, p in parameters.items()]
+        count = sum(p.numel() for p in parameters.values())
+        return f"{self._program.kind}, {count:,} parameters: {', '.join(shapes)}"
 
     def model(self) -> MemoryModel:
         """The memory model with the present parameters."""
-        with jax.enable_x64(self._double):
-            leaves = [to_jax(getattr(self, name)) for name in self._names]
-            return self._assembled(leaves)
+        with jax.enable_x64(self._program.double):
+            leaves = [to_jax(getattr(self, name)) for name in self._program.names]
+            return self._program.assembled(leaves)
 
     def initial_state(self, batch: int) -> State:
         """States of `batch` streams before their first step, as a pytree of tensors.
@@ -78,7 +80,7 @@ class TorchMemory(torch.nn.Module):
         Gradients do not reach a learned initial state through these tensors; they do
         through starts.
         """
-        with jax.enable_x64(self._double):
+        with jax.enable_x64(self._program.double):
             state = self.model().initial_state()
             wide = jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, *x.shape)), state)
             return jax.tree.map(to_torch, wide)
@@ -139,38 +141,11 @@ class TorchMemory(torch.nn.Module):
         if state is None:
             state = self.initial_state(inputs.shape[-2])
         leaves, structure = jax.tree.flatten(state)
-        parameters = [getattr(self, name) for name in self._names]
+        parameters = [getattr(self, name) for name in self._program.names]
         flat = _Bridge.apply(
             self, method, structure, len(leaves), inputs, starts, *leaves, *parameters
         )
         return flat[0], jax.tree.unflatten(structure, flat[1:])
-
-    def _assembled(self, leaves) -> Any:
-        arrays = jax.tree.unflatten(self._structure, leaves)
-        return eqx.combine(arrays, self._rest)
-
-    def _computed(self, static, floating, fixed):
-        """Outputs and new state of a batch, floating parts first."""
-        method, structure, floats = static
-        parameters, inputs, state_floats = floating
-        starts, state_rest = fixed
-        state = _merged(floats, state_floats, state_rest)
-        model = self._assembled(parameters)
-        time_axis = 1 if method == "__call__" else 0
-        batched = jax.vmap(
-            getattr(model, method),
-            in_axes=(0, time_axis, time_axis),
-            out_axes=(0, time_axis),
-        )
-        state = jax.tree.unflatten(structure, state)
-        state, outputs = batched(state, inputs, starts)
-        new_floats, new_rest = _split(jax.tree.leaves(state), floats)
-        return (outputs, new_floats), new_rest
-
-    def _differentiated(self, static, floating, fixed):
-        return jax.vjp(
-            lambda x: self._computed(static, x, fixed), floating, has_aux=True
-        )
 
 
 class _Bridge(torch.autograd.Function):
@@ -180,20 +155,21 @@ class _Bridge(torch.autograd.Function):
     def forward(ctx, module, method, structure, count, inputs, starts, *rest):
         """Compute in JAX; keep its vector-Jacobian product where it is needed."""
         state, parameters = rest[:count], rest[count:]
-        ctx.module, ctx.needed = module, any(ctx.needs_input_grad)
+        program, ctx.needed = module._program, any(ctx.needs_input_grad)
+        ctx.program = program
         floats = tuple(leaf.is_floating_point() for leaf in state)
         ctx.floats = floats
         static = (method, structure, floats)
-        with jax.enable_x64(module._double):
-            of_state, others = _split([to_jax(leaf) for leaf in state], floats)
+        with jax.enable_x64(program.double):
+            of_state, others = split([to_jax(leaf) for leaf in state], floats)
             floating = ([to_jax(p) for p in parameters], to_jax(inputs), of_state)
             fixed = (to_jax(starts), others)
             if ctx.needed:
-                found, ctx.pull, rest = module._forward(static, floating, fixed)
+                found, ctx.pull, rest = program.forward(static, floating, fixed)
             else:
-                found, rest = module._plain(static, floating, fixed)
+                found, rest = program.plain(static, floating, fixed)
             outputs, of_state = found
-            new_state = [to_torch(leaf) for leaf in _merged(floats, of_state, rest)]
+            new_state = [to_torch(leaf) for leaf in merged(floats, of_state, rest)]
             outputs = to_torch(outputs)
         ctx.mark_non_differentiable(
             *(x for x, is_float in zip(new_state, floats, strict=True) if not is_float)
@@ -208,14 +184,14 @@ class _Bridge(torch.autograd.Function):
                 "TorchMemory cannot be differentiated twice: call backward() or "
                 "torch.autograd.grad() without create_graph=True."
             )
-        module = ctx.module
-        with jax.enable_x64(module._double):
+        program = ctx.program
+        with jax.enable_x64(program.double):
             outputs, *state = [to_jax(x) for x in cotangents]
-            of_state, _ = _split(state, ctx.floats)
-            (found,) = module._backward(ctx.pull, (outputs, of_state))
+            of_state, _ = split(state, ctx.floats)
+            (found,) = program.backward(ctx.pull, (outputs, of_state))
             of_parameters, of_inputs, of_state = jax.tree.map(to_torch, found)
         nothing = [None] * (len(ctx.floats) - len(of_state))
-        of_state = _merged(ctx.floats, of_state, nothing)
+        of_state = merged(ctx.floats, of_state, nothing)
         return None, None, None, None, of_inputs, None, *of_state, *of_parameters
 
 
@@ -236,23 +212,3 @@ def _refuse_functional() -> None:
             "TorchMemory cannot go through torch.func: call it outside of grad, vjp "
             "and vmap, with a batch axis and backward()."
         )
-
-
-def _split(leaves, floats) -> tuple[list, list]:
-    """Floating leaves, and the others."""
-    pairs = list(zip(leaves, floats, strict=True))
-    return [x for x, f in pairs if f], [x for x, f in pairs if not f]
-
-
-def _merged(floats, floating, others) -> list:
-    """The inverse of `_split`."""
-    floating, others = iter(floating), iter(others)
-    return [next(floating) if f else next(others) for f in floats]
-
-
-def _name(path) -> str:
-    """`project_weight` for the leaf at `.project.weight`."""
-    keys = (
-        str(getattr(k, "name", getattr(k, "idx", getattr(k, "key", k)))) for k in path
-    )
-    return "_".join(keys)

@@ -1,18 +1,29 @@
 """Comparisons that fail with a sentence: what is wrong, why it matters, what to do."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
 
 class CheckError(ValueError):
-    """A memory model breaks the contract; the message says how, why and what to do."""
+    """A memory model breaks the contract; the message says how, why and what to do.
+
+    Attributes:
+        wrong: the first sentence, what is wrong.
+        rest: the others.
+        method: of the model's class, where it is known to be at fault.
+    """
+
+    def __init__(self, wrong: str, rest: str, method: str | None = None):
+        super().__init__(f"{wrong} {rest}")
+        self.wrong, self.rest, self.method = wrong, rest, method
 
 
-def fail(wrong: str, why: str, advice: str) -> None:
-    """Raise a CheckError of three sentences."""
-    raise CheckError(f"{wrong} Why it matters: {why} What to do: {advice}")
+def fail(wrong: str, why: str, advice: str, method: str | None = None) -> NoReturn:
+    """Raise a CheckError of three sentences, about a method where it is known."""
+    rest = f"Why it matters: {why} What to do: {advice}"
+    raise CheckError(wrong, rest, method)
 
 
 def same(
@@ -43,17 +54,27 @@ def zero(tree: Any, what: str, why: str, advice: str) -> None:
             fail(f"The gradient {what} is {largest:.3g}, not zero.", why, advice)
 
 
-def same_structure(before: Any, after: Any, event: str) -> None:
+def same_structure(
+    before: Any, after: Any, event: str, method: str = "__call__"
+) -> None:
     """Compare what a state is made of, given two trees of shapes and dtypes."""
-    same_tree = jax.tree.structure(before) == jax.tree.structure(after)
-    kinds = [
-        [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(tree)]
-        for tree in (before, after)
-    ]
-    if not (same_tree and kinds[0] == kinds[1]):
+    kinds = [kinds_of(tree) for tree in (before, after)]
+    if kinds[0] != kinds[1]:
+        names = list(dict.fromkeys([*kinds[0], *kinds[1]]))
+        name = next(n for n in names if kinds[0].get(n) != kinds[1].get(n))
+        was, found = (kind.get(name, "nothing") for kind in kinds)
         fail(
-            f"The state changes in {event}: from {kinds[0]} in {before} to {kinds[1]} "
-            f"in {after}.",
+            f"The state{name} changes in {event}, from {was} to {found}.",
             "a state is carried by lax.scan, stored in rollouts and in checkpoints.",
             "return a state with the structure, shapes and dtypes of initial_state().",
+            method,
         )
+
+
+def kinds_of(tree: Any) -> dict[str, str]:
+    """Shape and dtype of every leaf by its place, `['time'] -> int32[]`."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }

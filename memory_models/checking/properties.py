@@ -1,49 +1,22 @@
 """The guarantees that every memory model keeps, each as a function.
 
 A property takes a probe, starts `[time]` and a seed for the values, and raises
-CheckError; `fixed_structure` depends on neither and is checked once.
+CheckError; those in `structure` and `episodes` depend on neither and are checked once.
 `checker.check_memory` and the conformance tests run these same functions.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from memory_models.base import Card
-from memory_models.checking.comparison import fail, same, same_structure, zero
-from memory_models.checking.probe import Probe, abstract_call, fill
+from memory_models.checking.comparison import fail, same, zero
+from memory_models.checking.probe import Probe, fill
 
 Property = Callable[[Probe, np.ndarray, int], None]
-
-
-def fixed_structure(probe: Probe) -> None:
-    """The state keeps its structure, shapes and dtypes; outputs are [time, size]."""
-    model = probe.model
-    if not isinstance(model.card, Card):
-        fail(
-            f"card is {model.card!r}, not a Card.",
-            "tables and plots are made from it.",
-            "return memory_models.Card(paper=..., mechanism=..., context=...).",
-        )
-    initial = model.initial_state()
-    before = eqx.filter_eval_shape(lambda: initial)
-    for time in (1, probe.half):
-        after, outputs = abstract_call(model, probe.input_size, time)
-        same_structure(before, after, f"a call with {time} inputs")
-        if outputs.shape != (time, probe.output_size):
-            fail(
-                f"{time} inputs give outputs of shape {outputs.shape}, not "
-                f"{(time, probe.output_size)}.",
-                "there is exactly one output per input.",
-                "return outputs of shape [time, output_size].",
-            )
-    one = jax.ShapeDtypeStruct((probe.input_size,), outputs.dtype)
-    flag = jax.ShapeDtypeStruct((), jnp.bool_)
-    after, _ = eqx.filter_eval_shape(lambda *a: model.step(initial, *a), one, flag)
-    same_structure(before, after, "a step")
 
 
 def step_equals_sequence(probe: Probe, starts: np.ndarray, seed: int) -> None:
@@ -79,6 +52,7 @@ def poison_heals(probe: Probe, starts: np.ndarray, seed: int) -> None:
     weights = probe.weights(seed)
     clean = probe.sequence(state, inputs, starts)
     clean_gradients = probe.gradients(state, inputs, starts, weights)
+    _finite(clean_gradients, starts)  # or the poison would be blamed for them
     for value in (np.nan, np.inf):
         poisoned = fill(state, value)
         what = f"a run entered by a state full of {value}, and one by a usual state,"
@@ -179,15 +153,7 @@ def gradients_agree(probe: Probe, starts: np.ndarray, seed: int) -> None:
     state, inputs = probe.used_state(seed), probe.inputs(seed)
     weights = probe.weights(seed)
     found = probe.gradients(state, inputs, starts, weights)
-    for name, tree in found.items():
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)):
-            fail(
-                f"Gradients to {name} are not finite, given starts at the steps "
-                f"{np.flatnonzero(starts)}.",
-                "one such update destroys all parameters.",
-                "look for where() with an infinite unchosen branch, a logarithm or a "
-                "norm of zero, a softmax over nothing.",
-            )
+    _finite(found, starts)
     if probe.model.card.gradient_stops != "nowhere":
         return
     stepped = probe.gradients(state, inputs, starts, weights, scanned=True)
@@ -240,6 +206,19 @@ _batched = eqx.filter_jit(
         state, inputs, starts
     )
 )
+
+
+def _finite(found: dict[str, Any], starts: np.ndarray) -> None:
+    """Refuse gradients that are not finite."""
+    for name, tree in found.items():
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)):
+            fail(
+                f"Gradients to {name} are not finite, given starts at the steps "
+                f"{np.flatnonzero(starts)}.",
+                "one such update destroys all parameters.",
+                "look for where() with an infinite unchosen branch, a logarithm or a "
+                "norm of zero, a softmax over nothing.",
+            )
 
 
 def _with_start(starts: np.ndarray, at: int) -> np.ndarray:

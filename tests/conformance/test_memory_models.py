@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 import memory_models
 from memory_models.checking.checker import start_patterns
+from memory_models.checking.episodes import episodes
 from memory_models.checking.probe import make_probe
-from memory_models.checking.properties import PROPERTIES, fixed_structure
+from memory_models.checking.properties import PROPERTIES
+from memory_models.checking.structure import fixed_structure
 from tests.conformance import small_models
 
 HALF = 7
@@ -63,6 +65,10 @@ def case(request):
 
 def test_fixed_structure(case):
     fixed_structure(case[1])
+
+
+def test_the_look_before_training_refuses_no_model(case):
+    episodes(case[1])
 
 
 @pytest.mark.parametrize("check", PROPERTIES)

@@ -59,8 +59,8 @@ def test_render():
     env.reset(seed=0)
     image = env.render()
     assert image.shape == (64, 40, 3) and image.dtype == np.uint8
-    with pytest.raises(ValueError, match="cannot be rendered as 'rgb_array'"):
-        GymnasiumEnv("ProbeFlip-v0", render_mode="rgb_array")
+    with pytest.raises(ValueError, match="cannot be rendered as 'ansi'"):
+        GymnasiumEnv("ProbeFlip-v0", render_mode="ansi")
     assert GymnasiumEnv("ProbeFlip-v0").render() is None
     batch = GymnasiumVectorEnv(3, "TMaze-v0", render_mode="rgb_array", length=4)
     batch.reset(seed=0)
@@ -237,3 +237,25 @@ def test_a_partial_reset_leaves_the_others_where_they_are():
     mask = np.asarray([False, True, False])
     after, _ = batch.reset(options={"reset_mask": mask})
     np.testing.assert_array_equal((before == after).all(1), ~mask)
+
+
+def test_a_task_without_a_picture_is_made_and_refuses_when_one_is_asked_for():
+    assert envs.make("ProbeFlip-v0").render is None
+    env = gymnasium.make("engram/ProbeFlip-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.unwrapped.render_mode is None
+    assert env.unwrapped.metadata["render_modes"] == []
+    with pytest.raises(ValueError, match=r"Probe cannot be rendered as 'rgb_array'.*"):
+        env.unwrapped.render()
+    batch = GymnasiumVectorEnv(3, "ProbeFlip-v0", render_mode="rgb_array")
+    assert batch.render_mode is None
+    with pytest.raises(ValueError, match=r"give the class a render\(state\)"):
+        batch.render()
+
+
+def test_stable_baselines_makes_a_task_without_a_picture():
+    made = pytest.importorskip("stable_baselines3.common.env_util")
+    batch = made.make_vec_env("engram/ProbeFlip-v0", n_envs=2, seed=0)
+    assert batch.reset().shape[0] == 2
+    _, rewards, _, _ = batch.step([batch.action_space.sample() for _ in range(2)])
+    assert rewards.shape == (2,)

@@ -1,5 +1,8 @@
 """Memory models as torch modules: the same numbers, and no array read too late."""
 
+import copy
+import io
+import pickle
 import threading
 
 import equinox as eqx
@@ -53,11 +56,9 @@ def test_outputs_and_gradients_are_those_of_torch(
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-12)
     by_name = {k: jnp.asarray(p.grad.numpy()) for k, p in module.named_parameters()}
-    found = jax.tree.unflatten(
-        module._structure, [by_name[name] for name in module._names]
-    )
+    found = module._program.assembled([by_name[n] for n in module._program.names])
     grads = {k: jnp.asarray(v.grad.numpy()) for k, v in named.items()}
-    for one, other in gradients_of(eqx.combine(found, module._rest), grads):
+    for one, other in gradients_of(found, grads):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
@@ -148,6 +149,59 @@ def pure_loop(model, steps, rate):
         return jax.lax.fori_loop(0, steps, body, arrays)
 
     return jax.tree.leaves(all_steps(arrays))
+
+
+COPIES = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda module: pickle.loads(pickle.dumps(module)),
+    "torch.save": lambda module: through_a_file(module),
+}
+
+
+def through_a_file(module):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_computes_the_same_with_parameters_of_its_own(way):
+    module = TorchMemory(make("gru"))
+    inputs = torch.randn(4, BATCH, INPUTS)
+    before = module(inputs)[0].detach()
+    copied = COPIES[way](module)
+    torch.testing.assert_close(copied(inputs)[0], before)
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.mul_(0.5)
+    torch.testing.assert_close(module(inputs)[0], before)
+    assert (copied(inputs)[0] - before).abs().max() > 1e-3
+    copied(inputs)[0].sum().backward()
+    assert all(p.grad is not None for p in copied.parameters())
+    assert all(p.grad is None for p in module.parameters())
+    copied.load_state_dict(module.state_dict())
+    torch.testing.assert_close(copied(inputs)[0], before)
+
+
+def test_a_deep_copy_compiles_nothing_again():
+    module = TorchMemory(make("gru"))
+    assert copy.deepcopy(module)._program is module._program
+
+
+def test_models_with_compiled_functions_among_their_fields_are_pickled():
+    model = memory_models.make(
+        "transformer_xl", input_size=INPUTS, output_size=8, key=jax.random.key(0)
+    )
+    copied = pickle.loads(pickle.dumps(TorchMemory(model)))
+    assert jax.tree.structure(copied.model()) == jax.tree.structure(model)
+
+
+def test_it_prints_what_it_is():
+    model = make("gru")
+    count = memory_models.parameter_count(model)
+    expected = f"TorchMemory(GatedRecurrentUnit, {count:,} parameters: project_weight=["
+    assert repr(TorchMemory(model)).startswith(expected)
 
 
 def distance(one, other):

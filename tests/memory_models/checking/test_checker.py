@@ -9,7 +9,8 @@ import memory_models
 from memory_models import Card, CheckError, MemoryModel, check_memory, select_state
 from memory_models.checking.checker import start_patterns
 from memory_models.checking.probe import make_probe
-from memory_models.checking.properties import PROPERTIES, fixed_structure
+from memory_models.checking.properties import PROPERTIES
+from memory_models.checking.structure import fixed_structure
 
 
 class Sound(MemoryModel):
@@ -191,6 +192,8 @@ def test_gradients_may_stop_where_the_card_says_so():
 
 
 def test_check_memory_reports_broken_models():
+    with pytest.raises(CheckError, match="Gradients to inputs are not finite"):
+        check_memory(InfiniteGradient(jnp.full(3, 0.7)), input_size=3, half=5)
     with pytest.raises(CheckError, match="never multiply"):
         check_memory(LeaksByMultiplying(jnp.full(3, 0.7)), input_size=3, half=5)
 
