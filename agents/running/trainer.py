@@ -19,7 +19,7 @@ from rich.console import Console
 from agents import devices, evaluate
 from agents.convert import ConfigError
 from agents.running import processes
-from agents.running.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from agents.running.checkpoint import CheckpointError, Checkpoints
 from agents.running.config import Plan
 from agents.running.diagnosis import first_bad_tensor
 from agents.running.evaluator import Evaluator, Pace
@@ -27,6 +27,7 @@ from agents.running.logs import Logs, event_sizes, purge
 from agents.running.records import peak_bytes, write_records
 from agents.running.report import Result, progress_bar
 from agents.running.signals import Stopped, StopRequest
+from agents.running.stored import Checkpoint
 from agents.running.updates import FINITE, compile_updates, over_seeds
 
 
