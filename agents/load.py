@@ -47,7 +47,7 @@ def load(
 
 def load_plan(run: str | Path) -> Plan:
     """Task and agent of a run, rebuilt from its configuration."""
-    return build(resumed_config(str(run), (), compose_config([])))
+    return build(resumed_config(str(run), (), compose_config))
 
 
 class Policy:

@@ -20,7 +20,8 @@ import jax
 from agents.running.arrays import NOTES, checksum, data, notes_checksum, split
 from agents.running.arrays import structure as structure_of
 from agents.running.processes import is_first
-from agents.running.stored import Checkpoint, Stored
+from agents.running.records import write_whole
+from agents.running.stored import SAVED, Checkpoint, Stored
 
 REPLACED = ".replaced-"
 """Where a checkpoint waits while another of the same update is written."""
@@ -100,6 +101,8 @@ class Checkpoints(Stored):
                 self._manager.wait_until_finished()
         except Exception as error:  # the file system and its libraries fail in any way
             raise CheckpointError(_first_line(error)) from error
+        with contextlib.suppress(OSError):  # it only tells of what is deleted later
+            write_whole(self.directory / SAVED, f"{updates}\n")
         files = (self.folder / str(updates)).rglob("*")
         size = sum(path.stat().st_size for path in files if path.is_file())
         return Saved(size, time.perf_counter() - began)

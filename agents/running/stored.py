@@ -29,6 +29,9 @@ from agents.running.arrays import (
 FOLDER = "checkpoints"
 """Where a run keeps its checkpoints; one folder each, named after the update."""
 
+SAVED = ".saved"
+"""A file of a run, with the update number of the newest checkpoint."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -76,6 +79,15 @@ class Stored:
     def latest(self) -> int | None:
         """Update number of the newest whole checkpoint, None without one."""
         return max(self.updates(), default=None)
+
+    def lost(self) -> int | None:
+        """Update number of the newest that was saved, if that one is gone."""
+        try:
+            saved = int((self.directory / SAVED).read_text())
+        except (OSError, ValueError):  # none was saved, or by an older version
+            return None
+        newest = self.latest()
+        return saved if newest is None or newest < saved else None
 
     def notes(self) -> dict[str, Any]:
         """The notes of the newest checkpoint.
@@ -136,6 +148,11 @@ class Stored:
     def _newest(self) -> int:
         newest = self.latest()
         if newest is None:
+            if (lost := self.lost()) is not None:
+                raise ConfigError(
+                    f"the checkpoints of {self.directory} are gone (one of update "
+                    f"{lost} was saved); put them back, or start a new run."
+                )
             raise ConfigError(
                 f"{self.directory} has no checkpoint yet; resume it, or let it go on."
             )

@@ -91,7 +91,7 @@ def test_the_offer_can_be_taken(run):
 def test_only_whole_ones_are_offered(run):
     (run / "checkpoints" / "3").mkdir()  # emptied
     (run / "checkpoints" / "2" / "notes" / "metadata").write_text("{}")
-    with pytest.raises(ConfigError, match="update 3 .* of update 1 is whole"):
+    with pytest.raises(ConfigError, match=r"update 3 .* of update 1 is whole"):
         restore(run)
     (run / "checkpoints" / "1" / "notes" / "metadata").unlink()
     with pytest.raises(ConfigError, match="no whole one is before it, so the run must"):
