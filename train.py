@@ -3,9 +3,10 @@
 Reads the configuration, checks it, and hands it to `agents.run`.
 """
 
+import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from omegaconf import DictConfig
@@ -17,37 +18,90 @@ from agents.devices import choose_devices
 from agents.run import run, select_device
 from agents.running import processes
 from agents.running.config import build
-from agents.running.overrides import check, for_hydra, plain, resumes
+from agents.running.overrides import (
+    check,
+    default_config,
+    for_hydra,
+    plain,
+    resumes,
+)
+from agents.running.report import Ended, tell_sweep
 from agents.running.sizes import check_sizes
+
+ended: list[Ended] = []
+"""What each job of the command line came to."""
+
+statuses: list[int] = []
+"""Exit statuses of jobs that failed or were stopped."""
 
 
 @hydra.main(config_path="configs", config_name="config", version_base="1.3")
 def job(config: DictConfig) -> None:
-    """Run one job of the command line."""
+    """Run one job of the command line; one that fails does not end a sweep."""
     start(plain(config))
 
 
 def start(config: Mapping[str, Any]) -> None:
     """Run a configuration; whatever ends it early is told in one sentence."""
+    ended.append(Ended(config, None, "failed"))
     try:
-        run(config)
+        ended[-1] = Ended(config, run(config))
     except ConfigError as error:
         fail(error, 2)
     except RunError as error:
         fail(error, 1)
     except Stopped as stopped:
+        ended[-1] = Ended(config, None, str(stopped))
         sys.exit(128 + stopped.signal_number)
+    except KeyboardInterrupt:
+        ended[-1] = Ended(config, None, "stopped by SIGINT")
+        tell("stopped by Ctrl-C; a run keeps what its checkpoints hold.")
+        sys.exit(128 + signal.SIGINT)
 
 
 def fail(error: Exception, status: int) -> None:
-    """Say what is wrong in one sentence and stop."""
-    Console(stderr=True).print(f"error: {error}", highlight=False, soft_wrap=True)
-    sys.exit(status)
+    """Say what is wrong with a job in one sentence."""
+    tell(f"error: {error}")
+    ended[-1] = ended[-1]._replace(failure=f"failed: {error}")
+    statuses.append(status)
+
+
+def tell(text: str) -> None:
+    """Print a line beside the output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """Say what is wrong with the command line in one sentence and stop."""
+    tell(f"error: {error}")
+    sys.exit(2)
+
+
+def sweep(jobs: list[dict[str, Any]]) -> None:
+    """Run the jobs of a sweep, and close with a table of them, however it ends."""
+    try:
+        job()
+    finally:
+        begun = [row.config for row in ended]
+        rows = ended + [Ended(config, None) for config in jobs if config not in begun]
+        defaults = [default_config(row.config) for row in rows]
+        tell_sweep(rows, defaults, Console(markup=False))
 
 
 def main() -> None:
     """Check the whole command line first, every job of a sweep included."""
     arguments = sys.argv[1:]
+    try:
+        check_and_run(arguments)
+    except KeyboardInterrupt:
+        tell("stopped by Ctrl-C before anything began.")
+        sys.exit(128 + signal.SIGINT)
+    if statuses:
+        sys.exit(statuses[0])
+
+
+def check_and_run(arguments: list[str]) -> None:
+    """Check every job of a command line, then run them."""
     try:
         jobs = check(arguments)
         devices = {str(config["device"]) for config in jobs}
@@ -61,12 +115,12 @@ def main() -> None:
                 mesh = choose_devices(plan.config["num_devices"], plan.agent)
                 check_sizes(plan, mesh)
     except ConfigError as error:
-        fail(error, 2)
+        refuse(error)
     if resumes(arguments):
         start(jobs[0])
         return
     sys.argv[1:] = for_hydra(arguments)
-    job()
+    sweep(jobs) if len(jobs) > 1 else job()
 
 
 if __name__ == "__main__":

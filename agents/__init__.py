@@ -8,7 +8,7 @@ from agents.ppo import PPO
 from agents.registry import make, names, register
 from agents.run import run
 from agents.running.config import build
-from agents.running.report import Result
+from agents.running.results import Result
 from agents.running.signals import Stopped
 from agents.running.trainer import RunError
 from envs._siblings import check_siblings

@@ -103,8 +103,13 @@ class Agent(abc.ABC):
         """A network (an Equinox module) with weights of its own."""
 
     @abc.abstractmethod
-    def init(self, key: PRNGKeyArray) -> Any:
-        """Everything that evolves in a run: a named tuple with a field `params`."""
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> Any:
+        """Everything that evolves in a run: a named tuple with a field `params`.
+
+        Args:
+            key: source of everything random.
+            params: to begin with, in place of new ones.
+        """
 
     @abc.abstractmethod
     def update(self, state: Any) -> tuple[Any, dict[str, Array]]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.convert import ConfigError
-from agents.running.checkpoint import FOLDER, Checkpoints
 from agents.running.config import Plan, build
 from agents.running.overrides import compose_config
 from agents.running.resume import resumed_config
+from agents.running.stored import Stored
 from agents.running.updates import over_seeds
 
 
@@ -38,22 +38,16 @@ def load(
             f"{run} holds the seeds {first} to {first + count - 1}; name one of them "
             f"instead of seed={seed}."
         )
-    if not (Path(run) / FOLDER).is_dir():
-        raise ConfigError(f"{run} has no checkpoint yet; resume it, or let it go on.")
-    checkpoints = Checkpoints(Path(run), keep=plan.config["checkpoint"]["keep"])
-    if checkpoints.latest() is None:
-        raise ConfigError(f"{run} has no checkpoint yet; resume it, or let it go on.")
     keys = jnp.stack([jax.random.key(first + index) for index in range(count)])
     like = jax.eval_shape(over_seeds(plan.agent.init, count), keys).params
-    params = checkpoints.restore_params(like)
-    checkpoints.close()
+    params = Stored(Path(run)).restore_params(like)
     one = jax.tree.map(lambda x: x[seed - first], params)
     return Policy(plan.agent, one, exploration=exploration, key=jax.random.key(seed))
 
 
 def load_plan(run: str | Path) -> Plan:
     """Task and agent of a run, rebuilt from its configuration."""
-    return build(resumed_config(str(run), (), compose_config([])))
+    return build(resumed_config(str(run), (), compose_config))
 
 
 class Policy:

@@ -182,10 +182,12 @@ class PPO(Agent):
 
     # The agent contract ---------------------------------------------------------
 
-    def init(self, key: PRNGKeyArray) -> PPOState:
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> PPOState:
         """A state before any experience."""
         network_key, env_key, run_key = jax.random.split(key, 3)
         network = self.build_network(network_key)
+        if params is not None:
+            network = self.network(params)
         params = eqx.filter(network, eqx.is_array)
         observation, env_state = self.vector_env.reset(env_key)
         mask = self.vector_env.mask(env_state)

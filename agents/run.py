@@ -11,14 +11,18 @@ from rich.console import Console
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
+from agents.running.added_seeds import train
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.config import build
 from agents.running.plan import describe_plan
 from agents.running.records import make_run_directory
-from agents.running.report import Result, tell
+from agents.running.report import tell
+from agents.running.results import Result, write_result
 from agents.running.resume import locked
+from agents.running.signals import Stopped
 from agents.running.sizes import check_sizes
-from agents.running.trainer import Trainer
+from agents.running.starting import starting_params
+from agents.running.trainer import RunError
 
 
 def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
@@ -38,7 +42,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         agents.Stopped: SIGTERM or Ctrl-C; the run is saved.
         agents.RunError: the run's files cannot be written.
     """
-    console = console or Console()
+    console = console or Console(markup=False)  # paths may hold brackets
     processes.start([config])
     select_device(str(config.get("device", "auto")))
     console = console if processes.is_first() else Console(quiet=True)
@@ -49,13 +53,25 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)
     if note is not None:
         console.print(f"note    {note}", highlight=False, soft_wrap=True)
-    if plan.config["resume"] is None:
-        directory = processes.first_makes(lambda: make_run_directory(plan))
-    else:
+    if plan.config["resume"] is not None:
         directory = Path(plan.config["resume"])
+    else:
+        if plan.config["start_from"] is not None:
+            starting_params(plan)  # a mistake is told before anything is made
+        directory = processes.first_makes(lambda: make_run_directory(plan))
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
-        result = Trainer(plan, directory, console, mesh).run()
+        result = train(plan, directory, console, mesh)
+        if processes.is_first():
+            try:
+                write_result(result)
+            except OSError as error:
+                raise RunError(
+                    f"{error.filename} cannot be written: {error.strerror}; the "
+                    "checkpoint is whole, and resume= writes it once there is room."
+                ) from error
+    if result.stopped is not None:
+        raise Stopped(result.stopped)
     tell(result, console)
     return result
 

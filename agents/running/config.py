@@ -122,6 +122,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "log_interval": int,
     "run_directory": str,
     "resume": str | None,
+    "start_from": str | None,
     "compilation_cache": str | None,
 }
 _GROUPS: dict[str, dict[str, Any]] = {

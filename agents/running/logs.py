@@ -24,6 +24,7 @@ class Logs:
 
     Attributes:
         pending: metrics that wait for their interval to end, `[seeds, updates]`.
+        last: by tag, the last point of every seed, nan where it had none.
     """
 
     def __init__(self, directory: Path, seeds: list[int], config: Mapping[str, Any]):
@@ -36,6 +37,7 @@ class Logs:
             Writer(directory / f"seed_{seed}" if is_first() else None) for seed in seeds
         ]
         self.pending: dict[str, np.ndarray] = {}
+        self.last: dict[str, np.ndarray] = {}
         settings = flat(config)
         for seed, writer in zip(seeds, self.writers, strict=True):
             writer.hparams({**settings, "seed": seed}, ["evaluation/return"])
@@ -56,9 +58,13 @@ class Logs:
             step: environment steps so far.
             frozen: indices of seeds to leave out.
         """
+        self.last = {
+            tag: np.asarray([_mean(values) for values in of_seeds])
+            for tag, of_seeds in self.pending.items()
+        }
         for index, writer in enumerate(self.writers):
             if index not in frozen:
-                means = {tag: _mean(x[index]) for tag, x in self.pending.items()}
+                means = {tag: float(x[index]) for tag, x in self.last.items()}
                 writer.scalars({**means, **shared}, step)
         self.pending = {}
 
@@ -104,20 +110,20 @@ class Logs:
             writer.finish(succeeded and index not in frozen)
 
 
-def event_sizes(directory: Path) -> Sizes:
+def event_sizes(directory: Path, seeds: Iterable[int]) -> Sizes:
     """How much has been written to each seed's event files."""
     return {
         folder.name: {path.name: path.stat().st_size for path in _event_files(folder)}
-        for folder in sorted(directory.glob("seed_*"))
+        for folder in _folders(directory, seeds)
     }
 
 
-def purge(directory: Path, sizes: Sizes) -> None:
-    """Cut event files back to `sizes` and remove those that came later.
+def purge(directory: Path, sizes: Sizes, seeds: Iterable[int]) -> None:
+    """Cut event files of `seeds` back to `sizes` and remove those that came later.
 
     Whatever a run wrote after its checkpoint it will write again.
     """
-    for folder in directory.glob("seed_*") if is_first() else ():
+    for folder in _folders(directory, seeds) if is_first() else ():
         known = sizes.get(folder.name, {})
         for path in _event_files(folder):
             size = known.get(path.name)
@@ -126,6 +132,10 @@ def purge(directory: Path, sizes: Sizes) -> None:
             elif path.stat().st_size > size:
                 with path.open("r+b") as file:
                     file.truncate(size)
+
+
+def _folders(directory: Path, seeds: Iterable[int]) -> list[Path]:
+    return [directory / f"seed_{seed}" for seed in seeds]
 
 
 def _event_files(folder: Path) -> list[Path]:

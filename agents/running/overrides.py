@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 import envs
 from agents.convert import ConfigError, nearest
 from agents.running.config import CONFIG_DIRECTORY
-from agents.running.resume import resumed_config, value_of
+from agents.running.resume import choices_of, resumed_config, value_of
 
 GROUPS = ("env", "memory", "agent", "experiment")
 EVALUATION = "evaluation."
@@ -120,7 +120,7 @@ def _resumed(choices: list[list[str]]) -> dict[str, Any]:
     words = [texts[0] for texts in choices]
     directory = next(w for w in words if w.startswith("resume=")).partition("=")[2]
     others = [word for word in words if not word.startswith("resume=")]
-    return resumed_config(str(value_of(directory)), others, compose_config([]))
+    return resumed_config(str(value_of(directory)), others, compose_config)
 
 
 def _jobs(choices: list[list[str]]) -> list[tuple[str, ...]]:
@@ -191,6 +191,12 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{_first_line(error)}: the value is of another kind than this setting."
             ) from None
     return plain(config)
+
+
+def default_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of the same choices of groups, with nothing set."""
+    chosen = choices_of(config, "the configuration")
+    return compose_config([f"{group}={name}" for group, name in chosen.items()])
 
 
 @functools.cache

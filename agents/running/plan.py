@@ -25,8 +25,8 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
     memory = network.actor.memory
-    total = _count(network) - _count(network.statistics)
-    of_memory = _count(memory)
+    total = count(network) - count(network.statistics)
+    of_memory = count(memory)
     parameters = ", ".join(
         f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
     )
@@ -89,7 +89,8 @@ def warning(
     return f"the cue can lie {horizon} steps back, but {' and '.join(parts)}."
 
 
-def _count(shapes: Any) -> int:
+def count(shapes: Any) -> int:
+    """How many numbers the arrays of a pytree of shapes hold."""
     leaves = jax.tree.leaves(shapes)
     return sum(x.size for x in leaves if isinstance(x, jax.ShapeDtypeStruct))
 

@@ -1,5 +1,6 @@
 """What a run leaves beside its event files: where it was, and what it ran on."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -42,12 +43,13 @@ def make_run_directory(plan: Plan) -> Path:
         directory = parent / f"{stem}-{number}"
     try:
         directory.mkdir(parents=True)
+        write_records(plan, directory)
     except OSError as error:
+        shutil.rmtree(directory, ignore_errors=True)  # half a folder is no run
         raise ConfigError(
             f"run_directory={plan.config['run_directory']} cannot be written: "
-            f"{error.strerror} ({error.filename})."
+            f"{error.strerror} ({error.filename or directory}); nothing was begun."
         ) from error
-    write_records(plan, directory)
     return directory
 
 
@@ -58,9 +60,23 @@ def write_records(plan: Plan, directory: Path) -> None:
         CONFIG_FILE: _yaml(plan),  # last: it is what makes a folder a run
     }
     for name, text in files.items():
-        partial = directory / f".{name}.partial"
+        write_whole(directory / name, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; one that was there before is as it was.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
         partial.write_text(text)
-        partial.replace(directory / name)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _yaml(plan: Plan) -> str:

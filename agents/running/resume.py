@@ -2,14 +2,16 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 import envs
 from agents.convert import ConfigError, nearest
@@ -22,25 +24,40 @@ MAY_CHANGE = (
 )
 """Settings that a resumed run may be given anew."""
 
+YOUNGER = (
+    *("compilation_cache", "start_from", "partial.", "evaluation.env", "distributed."),
+    "agent.reconstruction_weight",
+)
+"""Settings, or the beginnings of some, that the folders of older runs lack."""
+
+OPEN = ("env.args", "memory.args", "evaluation.env")
+"""Settings that hold whatever somebody's own class takes."""
+
 
 def resumed_config(
-    directory: str, overrides: Sequence[str], defaults: dict[str, Any]
+    directory: str,
+    overrides: Sequence[str],
+    compose: Callable[[Sequence[str]], dict[str, Any]],
 ) -> dict[str, Any]:
     """The configuration of the run in `directory`, with what may change changed.
 
     Args:
         directory: of the run.
         overrides: the other words of the command line, `name=value`.
-        defaults: a whole configuration, for settings younger than the run.
+        compose: from choices, `name=value`, to a whole configuration.
 
     Raises:
-        ConfigError: no run there, or a setting that may not change.
+        ConfigError: no run there, its configuration was edited into something that
+            cannot be, or a setting that may not change.
     """
-    config = {**defaults, **saved_config(directory), "resume": str(directory)}
-    for group in ("checkpoint", "evaluation"):
-        config[group] = {**defaults[group], **config[group]}
-    config["distributed"] = dict(defaults["distributed"])
-    known = {**flat(config), **_choices(config)}
+    saved = saved_config(directory)
+    choices = choices_of(saved, str(Path(directory) / CONFIG_FILE))
+    words = [f"{group}={name}" for group, name in choices.items()]
+    composed = compose(words)
+    config = _completed(saved, composed, directory)
+    config["resume"] = str(directory)
+    config["distributed"] = dict(composed["distributed"])
+    known = {**flat(config), **choices, "memory": config["memory"]["name"]}
     for word in overrides:
         name, _, text = word.partition("=")
         if name not in known:
@@ -48,13 +65,15 @@ def resumed_config(
                 f"there is no setting {name!r} here.{nearest(name, known)}"
             )
         value = value_of(text)
-        if name in MAY_CHANGE:
+        more = name == "num_seeds" and isinstance(value, int) and value > known[name]
+        if name in MAY_CHANGE or more:
             group, _, key = name.rpartition(".")
             (config[group] if group else config)[key] = value
         elif value != known[name] and text != str(known[name]):
             raise ConfigError(
                 f"{word} cannot change on resume, where the run has "
-                f"{name}={known[name]}; only {', '.join(MAY_CHANGE)} can."
+                f"{name}={known[name]}; only {', '.join(MAY_CHANGE)} can, and "
+                "num_seeds can grow."
             )
     return config
 
@@ -63,18 +82,63 @@ def saved_config(directory: str | Path) -> dict[str, Any]:
     """The configuration that a run was started with.
 
     Raises:
-        ConfigError: there is no run in `directory`.
+        ConfigError: there is no run in `directory`, or its file holds no settings.
     """
     path = Path(directory) / CONFIG_FILE
     if not path.is_file():
         runs = [str(p.parent) for p in Path("runs").glob(f"*/*/*/{CONFIG_FILE}")]
         hint = nearest(str(directory), runs)
+        for parent in Path(directory).parents:
+            if str(directory) and (parent / CONFIG_FILE).is_file():
+                hint = f" Did you mean {str(parent)!r}, which {directory} is a part of?"
+                break
         raise ConfigError(
             f"{directory} is not the folder of a run: it has no {CONFIG_FILE}.{hint}"
         )
-    config = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(config, dict)
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" (line {mark.line + 1})"
+        raise ConfigError(
+            f"{path} is not YAML{where}; put back what the run wrote there."
+        ) from None
+    if not isinstance(config, dict):
+        raise ConfigError(
+            f"{path} holds no settings; put back what the run wrote there."
+        )
     return {str(key): value for key, value in config.items()}
+
+
+def _completed(
+    saved: Mapping[str, Any], composed: Mapping[str, Any], directory: str
+) -> dict[str, Any]:
+    """A saved configuration, with the settings that are younger than its run.
+
+    Raises:
+        ConfigError: a setting that there is not, or one that the run must have had.
+    """
+    path = Path(directory) / CONFIG_FILE
+    given, known = flat(saved), flat(composed)
+    for name in given:
+        if name not in known and not name.startswith(OPEN):
+            raise ConfigError(
+                f"{path} sets {name}, but there is no such setting."
+                f"{nearest(name, known)}"
+            )
+    for name, default in known.items():
+        if name not in given and not name.startswith((*OPEN, *YOUNGER)):
+            raise ConfigError(
+                f"{path} lacks {name}; put it back with the value that the run had "
+                f"(it is {default} by default)."
+            )
+    config: dict[str, Any] = {}
+    for name, value in saved.items():
+        default = composed.get(name)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value = {**default, **value}
+        config[name] = value
+    return {**composed, **config}
 
 
 @contextmanager
@@ -103,15 +167,24 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _choices(config: dict[str, Any]) -> dict[str, str]:
-    """The choice of every group, as on the command line."""
-    id = config["env"].get("id")
-    return {
-        "env": "custom" if id is None else envs.config_name(id),
-        "memory": config["memory"]["name"],
-        "agent": config["agent"]["name"],
-        "experiment": "default",
-    }
+def choices_of(config: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The choice of every group, as on the command line.
+
+    Raises:
+        ConfigError: a group is missing, or says not what it chose.
+    """
+    chosen = {}
+    for group, key in (("env", "id"), ("memory", "name"), ("agent", "name")):
+        settings = config.get(group)
+        if not isinstance(settings, Mapping) or not {key, "target"} & settings.keys():
+            raise ConfigError(
+                f"{where} lacks {group}.{key}; put it back with the value that the run "
+                "had."
+            )
+        chosen[group] = "custom" if "target" in settings else str(settings[key])
+    if chosen["env"] != "custom":
+        chosen["env"] = envs.config_name(chosen["env"])
+    return {**chosen, "experiment": "default"}
 
 
 def value_of(text: str) -> Any:

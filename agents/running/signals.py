@@ -6,6 +6,11 @@ from types import FrameType
 from typing import Any
 
 
+def name_of(signal_number: int) -> str:
+    """The name of a signal, such as SIGTERM."""
+    return signal.Signals(signal_number).name
+
+
 class Stopped(Exception):
     """A run was asked to stop, and has saved.
 
@@ -15,7 +20,7 @@ class Stopped(Exception):
 
     def __init__(self, signal_number: int):
         """Stop because of a signal."""
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        super().__init__(f"stopped by {name_of(signal_number)}")
         self.signal_number = signal_number
 
 

@@ -5,7 +5,7 @@ many updates a call makes depends on the machine; the steps at which anything is
 logged, evaluated or saved do not.
 """
 
-import dataclasses
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,21 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from agents import devices, evaluate
+from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
-from agents.running.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from agents.running.checkpoint import CheckpointError, Checkpoints
 from agents.running.config import Plan
 from agents.running.diagnosis import first_bad_tensor
 from agents.running.evaluator import Evaluator, Pace
 from agents.running.logs import Logs, event_sizes, purge
-from agents.running.records import peak_bytes, write_records
-from agents.running.report import Result, progress_bar
-from agents.running.signals import Stopped, StopRequest
+from agents.running.records import CONFIG_FILE, peak_bytes, write_records
+from agents.running.report import progress_bar
+from agents.running.results import Result, is_written
+from agents.running.signals import StopRequest
+from agents.running.standing import Standing
+from agents.running.starting import begin
+from agents.running.stored import Checkpoint
 from agents.running.updates import FINITE, compile_updates, over_seeds
 
 
@@ -34,74 +38,82 @@ class RunError(Exception):
     """A run could not go on; the message is one sentence for the user."""
 
 
-@dataclasses.dataclass
-class Standing:
-    """Where a run stands; what a checkpoint notes beside the arrays.
-
-    Attributes:
-        updates: made so far.
-        evaluated_at: step of the last evaluation, -1 before the first.
-        saved_at: step of the last checkpoint, -1 before the first.
-        frozen: by index of the seed, where it stopped being finite.
-    """
-
-    updates: int = 0
-    evaluated_at: int = -1
-    saved_at: int = -1
-    frozen: dict[int, str] = dataclasses.field(default_factory=dict)
-
-
 class Trainer:
     """Runs a plan in a directory, from its newest checkpoint if it has one."""
 
     def __init__(
-        self, plan: Plan, directory: Path, console: Console, mesh: Mesh | None = None
+        self,
+        plan: Plan,
+        directory: Path,
+        console: Console,
+        mesh: Mesh | None = None,
+        *,
+        whole: Plan | None = None,
+        kept_in: Path | None = None,
+        again: bool = False,
     ):
-        """Prepare; nothing is compiled or written yet."""
+        """Prepare; nothing is compiled or written yet.
+
+        Args:
+            plan: what to run.
+            directory: of the run.
+            console: where to print.
+            mesh: the devices, from `choose_devices`.
+            whole: what the run's folder describes, where `plan` is a part of it.
+            kept_in: where checkpoints are kept, if not in `directory`.
+            again: whether a run that is complete is no mistake.
+        """
         self.plan, self.directory, self.console = plan, directory, console
-        self.mesh = mesh
+        self.whole, self.kept_in = whole or plan, kept_in or directory
+        self.mesh, self.again = mesh, again
         config = plan.config
         self.agent = plan.agent
         self.num_seeds = config["num_seeds"]
         self.seeds = [config["seed"] + i for i in range(self.num_seeds)]
         self.keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.log_interval = min(config["log_interval"], plan.num_updates)
-        self.checkpoints = Checkpoints(directory, keep=config["checkpoint"]["keep"])
         self.evaluator = Evaluator(plan, self.keys)
         self.standing = Standing()
-        self.scores: list[evaluate.Score] = []
+        self.saved_evaluation = -1
         self.stop = StopRequest()
 
     def run(self) -> Result:
         """Train, evaluate, save.
 
+        Returns:
+            What it came to; where a signal stopped it, with `stopped`, and saved.
+
         Raises:
-            Stopped: a signal asked for it; the run is saved and can be resumed.
-            RunError: the run's files cannot be written.
+            RunError: the run's files cannot be written, or are gone.
             ConfigError: the checkpoint does not fit, or there is nothing left to do.
         """
-        state, pending = self._enter()
-        state = devices.place(state, self.agent, self.mesh)
         succeeded = False
         try:
-            self.logs = Logs(self.directory, self.seeds, self.plan.config)
-            try:
-                self.logs.pending = pending
-                last_step = self.plan.num_updates * self.agent.steps_per_update
-                card = self.plan.evaluation_env.card
-                self.logs.write_references(card, last_step)
-                with self.stop:
+            keep = self.plan.config["checkpoint"]["keep"]
+            with (
+                self.stop,
+                contextlib.closing(
+                    Checkpoints(self.kept_in, keep=keep)
+                ) as self.checkpoints,
+            ):
+                state, pending = self._enter()
+                state = devices.place(state, self.agent, self.mesh)
+                self.logs = Logs(self.directory, self.seeds, self.whole.config)
+                try:
+                    self.logs.pending = pending
+                    last_step = self.plan.num_updates * self.agent.steps_per_update
+                    card = self.plan.evaluation_env.card
+                    self.logs.write_references(card, last_step)
                     result = self._train(state)
-                succeeded = True
-            finally:
-                self.logs.finish(succeeded, frozen=self.standing.frozen)
+                    succeeded = result.stopped is None
+                finally:
+                    self.logs.finish(succeeded, frozen=self.standing.frozen)
         except OSError as error:
+            self._fail_if_deleted()
             raise RunError(
-                f"the run's files cannot be written: {error.strerror} "
+                f"the run's files cannot be written: {error.strerror or error} "
                 f"({error.filename or self.directory}); {self._remains()}."
             ) from error
-        finally:
-            self.checkpoints.close()
         return result
 
     @property
@@ -109,73 +121,111 @@ class Trainer:
         """Environment steps so far, per seed."""
         return self.standing.updates * self.agent.steps_per_update
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to learn."""
+        frozen = len(self.standing.frozen) == self.num_seeds
+        return self.standing.updates >= self.plan.num_updates or frozen
+
     # Stages ---------------------------------------------------------------------
 
     def _enter(self) -> tuple[Any, dict[str, np.ndarray]]:
         """The state to begin with, and metrics that wait to be logged."""
         init = jax.jit(over_seeds(self.agent.init, self.num_seeds))
-        if self.checkpoints.latest() is None:
-            purge(self.directory, {})
-            return init(self.keys), {}
+        lost, latest = self.checkpoints.lost(), self.checkpoints.latest()
+        if latest is None and lost is None:
+            purge(self.directory, {}, self.seeds)
+            return begin(self.plan, self.keys), {}
         checkpoint = self.checkpoints.restore(jax.eval_shape(init, self.keys))
         notes = checkpoint.notes
-        self.standing = Standing(
-            updates=notes["updates"],
-            evaluated_at=notes["evaluated_at"],
-            frozen={int(index): where for index, where in notes["frozen"].items()},
-        )
-        self.standing.saved_at = self.step
-        if self._all_frozen():
+        self.standing = Standing.of(notes, self.agent.steps_per_update)
+        self.saved_evaluation = self.standing.evaluated_at
+        self._check_there_is_more()
+        if processes.is_first():
+            write_records(self.whole, self.directory)
+        purge(self.directory, notes["event_sizes"], self.seeds)
+        self._print(f"resumed at step {self.step:,}")
+        if lost is not None:
+            self._print(f"note    a newer checkpoint, of update {lost}, is gone")
+        return checkpoint.state, checkpoint.pending
+
+    def _check_there_is_more(self) -> None:
+        """Refuse a run that ended, but for one whose result was not written."""
+        standing = self.standing
+        unwritten = standing.scores and not is_written(self.whole, self.directory)
+        if self.again or unwritten:
+            return
+        if len(standing.frozen) == self.num_seeds:
             raise ConfigError(
                 f"{self.directory} cannot go on: every seed stopped being finite."
             )
-        complete = self.standing.evaluated_at == self.step
-        if self.standing.updates + complete > self.plan.num_updates:
+        complete = standing.evaluated_at == self.step
+        if standing.updates + complete > self.plan.num_updates:
             raise ConfigError(
                 f"{self.directory} is complete with {self.step:,} steps; set a larger "
-                "total_steps to go on."
+                "total_steps to go on, or a larger num_seeds to add seeds."
             )
-        if processes.is_first():
-            write_records(self.plan, self.directory)
-        purge(self.directory, notes["event_sizes"])
-        self._print(f"resumed at step {self.step:,}")
-        return checkpoint.state, checkpoint.pending
 
     def _train(self, state: Any) -> Result:
-        update, compile_seconds = compile_updates(
-            self.agent, self.num_seeds, self.log_interval, state, self.mesh
+        first_step, compile_seconds = self.step, 0.0
+        self.began, self.seconds_before = time.perf_counter(), self.standing.seconds
+        signal = None
+        if self.plan.config["start_from"] is not None and not self.standing.updates:
+            self._save(state, must=True)  # from now on without the run it started from
+        if not self.finished and self._stopping() is None:
+            update, compile_seconds = compile_updates(
+                self.agent, self.num_seeds, self.log_interval, state, self.mesh
+            )
+            shared = {"time/compile_seconds": compile_seconds}
+            self.logs.write_shared(shared, self.step)
+            self._print(f"compile {compile_seconds:.1f} s")
+            self.began = time.perf_counter()
+            state, signal = self._loop(update, state)
+        else:
+            signal = self._at_boundary(state)
+        if signal is None:
+            self._save(state, must=True)
+        return Result(
+            plan=self.plan,
+            directory=self.directory,
+            seeds=self.seeds,
+            scores=self.standing.scores,
+            evaluated_at=self.standing.evaluated_at,
+            frozen=self.standing.frozen,
+            params=devices.gather(state.params, self.mesh),
+            seed_steps=[
+                self.standing.frozen_after.get(i, self.standing.updates)
+                * self.agent.steps_per_update
+                for i in range(self.num_seeds)
+            ],
+            seconds=self._seconds(),
+            compile_seconds=compile_seconds,
+            train_seconds=time.perf_counter() - self.began,
+            steps=(self.step - first_step) * self.num_seeds,
+            stopped=signal,
         )
-        self.logs.write_shared({"time/compile_seconds": compile_seconds}, self.step)
-        self._print(f"compile {compile_seconds:.1f} s")
-        first_step = self.step
-        began, pace, num_updates = time.perf_counter(), Pace(), self.plan.num_updates
+
+    def _loop(self, update: Any, state: Any) -> tuple[Any, int | None]:
+        """Updates until the end, or until a signal: its number."""
+        pace, num_updates = Pace(), self.plan.num_updates
         total = num_updates * self.agent.steps_per_update
         with progress_bar(self.console) as progress:
             task = progress.add_task("", total=total, completed=self.step, note="")
+            speed = ""
             while True:
-                self._at_boundary(state)
-                if self.standing.updates == num_updates or self._all_frozen():
-                    break
+                signal = self._at_boundary(state)
+                if signal is not None or self.finished:
+                    progress.update(task, note=speed + self._told_return())
+                    return state, signal
                 boundary = self.log_interval - self.standing.updates % self.log_interval
                 boundary = min(boundary, num_updates - self.standing.updates)
                 count = processes.agree(pace.units(boundary), None)[0]
                 state, seconds = self._call(update, state, count)
                 pace.took(count, seconds)
                 rate = count * self.agent.steps_per_update * self.num_seeds / seconds
-                note = f"{rate:,.0f} steps/s{self._mean_return()}"
+                speed = f"{rate:,.0f} steps/s"
+                note = speed + self._told_return()
                 progress.update(task, completed=self.step, note=note)
-        self._save(state, must=True)
-        return Result(
-            directory=self.directory,
-            card=self.plan.evaluation_env.card,
-            seeds=self.seeds,
-            scores=self.scores,
-            frozen=self.standing.frozen,
-            params=devices.gather(state.params, self.mesh),
-            compile_seconds=compile_seconds,
-            train_seconds=time.perf_counter() - began,
-            steps=(self.step - first_step) * self.num_seeds,
-        )
 
     def _call(self, update: Any, state: Any, count: int) -> tuple[Any, float]:
         """`count` updates; what they logged waits until its interval is complete."""
@@ -196,29 +246,32 @@ class Trainer:
             self.logs.write(shared, self.step, frozen=self.standing.frozen)
         return state, seconds
 
-    def _at_boundary(self, state: Any) -> None:
-        """Evaluate and save where due; stop where asked."""
-        finished = self.standing.updates == self.plan.num_updates or self._all_frozen()
-        whole = finished or self.standing.updates % self.log_interval == 0
+    def _at_boundary(self, state: Any) -> int | None:
+        """Evaluate and save where due; where asked to stop, save, and say by what."""
+        standing, finished = self.standing, self.finished
+        whole = finished or standing.updates % self.log_interval == 0
+        if whole:
+            self._fail_if_deleted(state)
         interval = self.plan.config["evaluation"]["interval"]
-        if whole and self._due(interval, self.standing.evaluated_at, finished):
+        if whole and self._due(interval, standing.evaluated_at, finished):
             scores = None
             if self._stopping() is None:
                 params = devices.gather(state.params, self.mesh)
                 scores = self.evaluator(params, self.stop)
             if scores is not None:
-                self.scores = scores
-                self.logs.write_scores(scores, self.step, frozen=self.standing.frozen)
-                self.standing.evaluated_at = self.step
+                standing.scores = scores
+                self.logs.write_scores(scores, self.step, frozen=standing.frozen)
+                standing.evaluated_at = self.step
         if (signal := self._stopping()) is not None:
             self._save(state, must=True)
             name = self.directory
             self._print(f"stopped at step {self.step:,}; go on with resume={name}")
-            raise Stopped(signal)
+            return signal
         interval = self.plan.config["checkpoint"]["interval"]
-        saved_at = max(self.standing.saved_at, 0)
+        saved_at = max(standing.saved_at, 0)
         if whole and not finished and self._due(interval, saved_at, finished):
             self._save(state)
+        return None
 
     def _stopping(self) -> int | None:
         """The signal that told this process, or any other of the run, to stop."""
@@ -245,36 +298,50 @@ class Trainer:
             where = f"update {number:,} (step {step:,}): first "
             where += first_bad_tensor(self.agent, one)
             self.standing.frozen[int(index)] = where
+            self.standing.frozen_after[int(index)] = number - 1
             self._print(
                 f"seed {self.seeds[index]} stopped being finite in {where}. It stays "
                 "at its last good state; a smaller agent.learning_rate may help."
             )
 
-    def _all_frozen(self) -> bool:
-        return len(self.standing.frozen) == self.num_seeds
+    def _told_return(self) -> str:
+        """The mean return to show beside the progress, and what it is of.
 
-    def _mean_return(self) -> str:
-        means = [
-            score.mean
-            for index, score in enumerate(self.scores)
-            if index not in self.standing.frozen
-        ]
-        return f", return {np.mean(means):.2f}" if means else ""
+        Evaluations that happen at the start and the end only say nothing about the
+        time between; there it is the return of training episodes.
+        """
+        kept = [i for i in range(self.num_seeds) if i not in self.standing.frozen]
+        evaluated = self.standing.scores and (
+            self.plan.config["evaluation"]["interval"] is not None
+            or self.standing.evaluated_at == self.step
+        )
+        if not kept:
+            return ""
+        if evaluated:
+            mean = np.mean([self.standing.scores[i].mean for i in kept])
+            return f", return {mean:.2f}"
+        returns = self.logs.last.get("train/return")
+        if returns is None or np.isnan(returns[kept]).all():
+            return ""  # nothing logged yet, or no episode ended
+        return f", training return {np.nanmean(returns[kept]):.2f}"
 
     # Saving ---------------------------------------------------------------------
 
     def _save(self, state: Any, *, must: bool = False) -> None:
         """Save; where it fails and nothing is at stake yet, say so and go on."""
+        standing = self.standing
+        if (standing.saved_at, self.saved_evaluation) == (
+            self.step,
+            standing.evaluated_at,
+        ):
+            return  # nothing happened since
         self.logs.flush()
         whole = devices.gather(state, self.mesh)
         if not processes.is_first():
             return
-        notes = {
-            "updates": self.standing.updates,
-            "evaluated_at": self.standing.evaluated_at,
-            "frozen": {str(i): where for i, where in self.standing.frozen.items()},
-            "event_sizes": event_sizes(self.directory),
-        }
+        self.standing.seconds = self._seconds()
+        sizes = event_sizes(self.directory, self.seeds)
+        notes = {**self.standing.notes(), "event_sizes": sizes}
         checkpoint = Checkpoint(whole, self.logs.pending, notes)
         try:
             saved = self.checkpoints.save(self.standing.updates, checkpoint)
@@ -284,16 +351,47 @@ class Trainer:
                 raise RunError(f"{told}.") from error
             self._print(f"{told}; training goes on")
             return
-        self.standing.saved_at = self.step
+        standing.saved_at = self.step
+        self.saved_evaluation = standing.evaluated_at
         self._print(
             f"saved   step {self.step:,}: {saved.bytes / 1e6:.1f} MB in "
             f"{saved.seconds:.2f} s"
         )
 
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.began
+
     def _remains(self) -> str:
         if self.standing.saved_at < 0:
             return "there is no checkpoint yet"
         return f"the checkpoint of step {self.standing.saved_at:,} is whole"
+
+    def _fail_if_deleted(self, state: Any = None) -> None:
+        """Stop where the run's folder, or its newest checkpoint, has been deleted.
+
+        Raises:
+            RunError: with what was saved anew of `state`.
+        """
+        if not processes.is_first():
+            return
+        if not (self.directory / CONFIG_FILE).is_file():
+            raise RunError(
+                f"{self.directory} was deleted or moved while it trained; it stops at "
+                f"step {self.step:,}, and nothing later than what is there is kept."
+            )
+        saved_updates = self.standing.saved_at // self.agent.steps_per_update
+        if self.standing.saved_at < 0 or saved_updates in self.checkpoints.updates():
+            return
+        told = f"the checkpoint of step {self.standing.saved_at:,} was deleted while "
+        told += f"{self.directory} trained"
+        self.standing.saved_at = -1
+        if state is None:
+            raise RunError(f"{told}; there is no other.")
+        self._save(state, must=True)
+        raise RunError(
+            f"{told}; step {self.step:,} is saved in its place, go on with "
+            f"resume={self.directory}."
+        )
 
     # Printing -------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agents.convert import ConfigError
-from agents.running.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from agents.running.checkpoint import CheckpointError, Checkpoints
+from agents.running.stored import Checkpoint
 
 
 class State(NamedTuple):

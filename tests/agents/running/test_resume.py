@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import RunError
 from agents.convert import ConfigError
 from agents.run import run
-from agents.running.checkpoint import Checkpoints, leaves
+from agents.running.arrays import leaves
+from agents.running.checkpoint import Checkpoints
 from agents.running.overrides import check
 from agents.running.resume import locked
 from agents.running.tensorboard import TIMING

@@ -1,0 +1,146 @@
+"""Seeds added to a run: trained as a group of their own, then joined to the others.
+
+The folder's configuration says how many seeds are wanted, and the newest checkpoint how
+many there are. So whatever ends this process, `resume=` finds out what is missing.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from rich.console import Console
+
+from agents.convert import ConfigError
+from agents.running import processes
+from agents.running.arrays import seeds_in
+from agents.running.checkpoint import CheckpointError, Checkpoints
+from agents.running.config import Plan
+from agents.running.evaluator import Evaluator
+from agents.running.logs import event_sizes
+from agents.running.results import Result
+from agents.running.signals import StopRequest
+from agents.running.standing import Standing
+from agents.running.stored import Checkpoint, Stored
+from agents.running.trainer import RunError, Trainer
+from agents.running.updates import over_seeds
+
+ADDED = "added_seeds"
+"""Folder of a run with the checkpoints of seeds that are not joined to the others."""
+
+
+def train(plan: Plan, directory: Path, console: Console, mesh: Mesh | None) -> Result:
+    """Train whatever seeds of a plan are not trained yet.
+
+    Raises:
+        ConfigError: there is nothing left to do, or something does not fit.
+        RunError: the run's files cannot be written.
+    """
+    stored, wanted = Stored(directory), plan.config["num_seeds"]
+    held = wanted if stored.latest() is None else seeds_in(stored.notes())
+    if held == wanted:
+        if processes.is_first():
+            shutil.rmtree(directory / ADDED, ignore_errors=True)  # joined already
+        return Trainer(plan, directory, console, mesh).run()
+    if held > wanted:
+        raise ConfigError(
+            f"{directory} holds {held} seeds, more than num_seeds={wanted} in its "
+            "config.yaml; put that back."
+        )
+    first = Trainer(
+        part(plan, 0, held), directory, console, mesh, whole=plan, again=True
+    ).run()
+    if first.stopped is not None:
+        return first
+    count = wanted - held
+    numbers = f"{first.seeds[-1] + 1} to {first.seeds[-1] + count}"
+    console.print(f"added   seeds {numbers}", highlight=False, soft_wrap=True)
+    added = Trainer(
+        part(plan, held, count),
+        directory,
+        console,
+        mesh,
+        whole=plan,
+        kept_in=directory / ADDED,
+        again=True,
+    ).run()
+    result = joined_result(plan, first, added)
+    if added.stopped is None:
+        join(plan, directory, result)
+    return result
+
+
+def part(plan: Plan, first: int, count: int) -> Plan:
+    """The plan of `count` of its seeds, from number `first`."""
+    seed = plan.config["seed"] + first
+    config = {**plan.config, "seed": seed, "num_seeds": count}
+    return dataclasses.replace(plan, config=config)
+
+
+def join(plan: Plan, directory: Path, result: Result) -> None:
+    """Make one checkpoint of both groups, in place of the first one's newest.
+
+    Raises:
+        RunError: it could not be saved; both groups are as they were.
+    """
+    if not processes.is_first():
+        return
+    groups = []
+    for folder in (directory, directory / ADDED):
+        stored = Stored(folder)
+        count = seeds_in(stored.notes())
+        keys = jnp.stack([jax.random.key(index) for index in range(count)])
+        groups.append(
+            stored.restore(jax.eval_shape(over_seeds(plan.agent.init, count), keys))
+        )
+    offset = len(result.seeds) - seeds_in(groups[1].notes)
+    standings = [Standing.of(x.notes, plan.agent.steps_per_update) for x in groups]
+    standing = Standing(
+        updates=max(x.updates for x in standings),
+        evaluated_at=max(x.evaluated_at for x in standings),
+        scores=result.scores,
+        frozen=result.frozen,
+        frozen_after=standings[0].frozen_after
+        | {i + offset: n for i, n in standings[1].frozen_after.items()},
+        seconds=result.seconds,
+    )
+    state = jax.tree.map(
+        lambda *x: jnp.concatenate(x), groups[0].state, groups[1].state
+    )
+    notes = {**standing.notes(), "event_sizes": event_sizes(directory, result.seeds)}
+    checkpoints = Checkpoints(directory, keep=plan.config["checkpoint"]["keep"])
+    try:
+        checkpoints.save(standing.updates, Checkpoint(state, {}, notes))
+    except CheckpointError as error:
+        raise RunError(
+            f"the seeds of {directory} could not be joined: {error}; all of them are "
+            "saved, go on with resume= once that is mended."
+        ) from error
+    finally:
+        checkpoints.close()
+    shutil.rmtree(directory / ADDED, ignore_errors=True)
+
+
+def joined_result(plan: Plan, first: Result, added: Result) -> Result:
+    """The results of two groups as one."""
+    count = len(first.seeds)
+    scores = first.scores or _evaluated(first)
+    return dataclasses.replace(
+        added,
+        plan=plan,
+        seeds=first.seeds + added.seeds,
+        scores=scores + added.scores if added.scores else scores,
+        frozen=first.frozen | {i + count: where for i, where in added.frozen.items()},
+        params=jax.tree.map(lambda *x: jnp.concatenate(x), first.params, added.params),
+        seed_steps=first.seed_steps + added.seed_steps,
+        seconds=first.seconds + added.seconds,
+    )
+
+
+def _evaluated(result: Result) -> list[Any]:
+    """Scores of a run that was written before checkpoints held them."""
+    keys = jnp.stack([jax.random.key(seed) for seed in result.seeds])
+    return Evaluator(result.plan, keys)(result.params, StopRequest()) or []
