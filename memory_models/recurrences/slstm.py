@@ -20,8 +20,8 @@ Cell = tuple[Units, Units, Units, Units]
 class ScalarLSTM(MemoryModel):
     """sLSTM of xLSTM (Beck et al. 2024), with convolution, norm and skip connection.
 
-        u = x W_u + b_u,   v = silu(convolution(u))                [outputs]
-        [i~, f~] = v W_v + h R + b,   [z~, o~] = u W_z + h R + b
+        u = x W_u + b_u,   w = layer_norm(u),   v = silu(convolution(w))  [outputs]
+        [i~, f~] = v W_v + h R + b,   [z~, o~] = w W_z + h R + b
         f = sigmoid(f~),   m' = max(log f + m, i~)
         c' = f exp(m - m') c + exp(i~ - m') tanh(z~)
         n' = f exp(m - m') n + exp(i~ - m')
@@ -30,17 +30,18 @@ class ScalarLSTM(MemoryModel):
 
     c / n is a mean of what was written, weighted by the gates; m keeps the exponentials
     in range, and no gradient flows through it, as nothing depends on it. R mixes units
-    of the same head; the norm is of every head alone. n is at least 1 after any input.
-    W_v and W_z are full, where the authors' have blocks like R. The paper's block has
-    its feed-forward layer in addition (`glu`).
+    of the same head; the last norm is of every head alone. n is at least 1 after any
+    input. The input of the paper's block is u; it begins with the first norm. W_v and
+    W_z are full, where the authors' have blocks like R, and their block has its
+    feed-forward layer in addition (`glu`).
 
     Attributes:
         encode: W_u and b_u.
-        convolve: over u.
+        convolve: over w.
         gates: W_v and the biases of i and f.
         values: W_z and the biases of z and o.
         recurrent: R, `[heads, units, 4 * units]`, of i, f, z and o; zero at first.
-        scale: `[outputs]`, of the norm.
+        scale: `[outputs]`, of the last norm.
     """
 
     sizing = Sizing(state_unit="num_heads", parameters_unit="num_heads")
@@ -111,8 +112,9 @@ class ScalarLSTM(MemoryModel):
         """Project and convolve all inputs at once, then scan the cell."""
         cell, tail = state
         u = self.encode(inputs)
-        tail, mixed = self.convolve(tail, u, starts)
-        given = self._given(u, mixed)
+        normal = layer_norm(u)
+        tail, mixed = self.convolve(tail, normal, starts)
+        given = self._given(normal, mixed)
         initial = self.initial_state()[0]
         cell, hidden = cell_scan(self._cell, cell, initial, given, starts)
         return (cell, tail), self._read(hidden, u)
@@ -126,15 +128,16 @@ class ScalarLSTM(MemoryModel):
         """The cell alone, without a loop around it."""
         cell, tail = select_state(start, self.initial_state(), state)
         u = self.encode(input)
-        tail, mixed = self.convolve.step(tail, u, start)
-        cell, hidden = self._cell(cell, self._given(u, mixed))
+        normal = layer_norm(u)
+        tail, mixed = self.convolve.step(tail, normal, start)
+        cell, hidden = self._cell(cell, self._given(normal, mixed))
         return (cell, tail), self._read(hidden, u)
 
-    def _given(self, u: Array, mixed: Array) -> Array:
+    def _given(self, normal: Array, mixed: Array) -> Array:
         """What the inputs give to i, f, z and o of every head, side by side."""
         heads = self.recurrent.shape[0]
         four = jnp.split(self.gates(jax.nn.silu(mixed)), 2, axis=-1)
-        four += jnp.split(self.values(u), 2, axis=-1)
+        four += jnp.split(self.values(normal), 2, axis=-1)
         return jnp.concatenate([split_heads(part, heads) for part in four], axis=-1)
 
     def _cell(self, cell: Cell, given: Array) -> tuple[Cell, Units]:
