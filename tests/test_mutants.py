@@ -1,12 +1,14 @@
 """The table of planted bugs applies, and what runs it tells the outcomes apart."""
 
+import dataclasses
 import io
+import tomllib
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tests.mutants import trial
+from tests.mutants import tester, trial
 from tests.mutants.__main__ import ROOT, main
 from tests.mutants.table import Fault, Mutant, faults, read, read_all
 
@@ -144,3 +146,18 @@ def test_a_key_that_means_nothing_is_refused(tmp_path):
     tree(tmp_path, entry("age + 1", "age - 1", "younger", more="because = 'no'"))
     with pytest.raises(Fault, match="because"):
         read(tmp_path / "tests" / "mutants" / "toy.toml")
+
+
+def test_the_testers_configurations_name_files_and_tests_that_are_there(tmp_path):
+    paths = tester.write(tmp_path)
+    assert len(paths) == len(tester.FILES)
+    for path, (file, tests) in zip(paths, tester.FILES.items(), strict=True):
+        config = tomllib.loads(path.read_text())["cosmic-ray"]
+        assert config["module-path"] == file
+        assert config["test-command"].endswith(" ".join(tests))
+        text = (ROOT / file).read_text()
+        mutant = Mutant("tester", file, text, f"{text}#", "any", tests)
+        for test in tests:
+            named = "::" in test
+            entry = dataclasses.replace(mutant, tests=(test,))
+            assert not (faults([entry], ROOT) if named else not (ROOT / test).is_file())

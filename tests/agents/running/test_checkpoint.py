@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agents.convert import ConfigError
+from agents.running.arrays import split
 from agents.running.checkpoint import CheckpointError, Checkpoints
 from agents.running.stored import Checkpoint
 
@@ -69,6 +70,22 @@ def test_the_newest_are_kept(checkpoints, tmp_path):
     assert checkpoints.latest() == 3
 
 
+def test_the_newest_is_restored(checkpoints):
+    for updates in (1, 2):
+        params = {"weight": jnp.full((2, 3), float(updates)), "none": None}
+        save(checkpoints, updates, make_state()._replace(params=params))
+    like = jax.eval_shape(make_state)
+    loaded = checkpoints.restore(like)
+    assert loaded.notes["updates"] == checkpoints.notes()["updates"] == 2
+    assert float(loaded.state.params["weight"][0, 0]) == 2
+    assert float(checkpoints.restore_params(like.params)["weight"][0, 0]) == 2
+
+
+def test_only_parameters_are_parameters():
+    params, rest = split({"params": {"a": 1}, "old_params": {"a": 2}, "key": 3})
+    assert params == {"params.a": 1} and rest == {"old_params.a": 2, "key": 3}
+
+
 @pytest.mark.parametrize(
     ("like", "told"),
     [
@@ -84,6 +101,12 @@ def test_the_newest_are_kept(checkpoints, tmp_path):
         (
             lambda: make_state()._replace(counter=jnp.zeros((2, 1), jnp.int32)),
             r"counter is int32\[2, 0\]",
+        ),
+        (
+            lambda: make_state()._replace(
+                params={"weight": jnp.zeros((2, 3), jnp.int32), "none": None}
+            ),
+            r"params.weight is float32\[2, 3\] .* int32\[2, 3\]",
         ),
         (
             lambda: make_state()._replace(key=jnp.zeros((2, 2), jnp.uint32)),

@@ -277,3 +277,16 @@ def test_the_network_is_that_of_the_task_trained_on(line):
     until = jax.ShapeDtypeStruct((), jnp.int32)
     episodes = plan.config["evaluation"]["episodes"]
     assert jax.eval_shape(play, until).episodes.episode_return.shape == (1, episodes)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        *((True, int), (True, float), ("yes", bool), (1, bool)),
+        *((2.5, int), ("2.5", int), (None, int), (None, float)),
+        *((float("nan"), float), ("inf", float), (1, str)),
+    ],
+)
+def test_convert_refuses(value, annotation):
+    with pytest.raises(ConfigError, match=r"^name=.* must be "):
+        convert(value, annotation, "name")

@@ -6,6 +6,7 @@ import time
 import jax
 import pytest
 
+import envs
 from agents.convert import ConfigError
 from agents.running import records, sizes
 from agents.running.config import build
@@ -105,3 +106,20 @@ def test_divisors_without_trying_all():
         assert divisors(total) == [d for d in range(1, total + 1) if total % d == 0]
     assert divisors(10**17)[-1] == 10**17 and len(divisors(10**17)) == 18 * 18
     assert divisors(2**61 - 1) == [1, 2**61 - 1]  # a prime
+
+
+def test_what_is_needed_at_once():
+    found = sizes.Sizes(10, 8, 4, rollout=100, learning=60, evaluation=30)
+    assert found.needed == 10 + (8 + 4 + 100 + 60)
+    assert dataclasses.replace(found, devices=4).needed == 10 + (8 + 4 + 160) // 4
+    assert dataclasses.replace(found, evaluation=900).needed == 10 + 8 + 4 + 900
+
+
+def test_an_evaluation_is_sized_by_the_task_it_plays():
+    small, large = (envs.make("RepeatFirstEasy-v0", decks=decks) for decks in (1, 3))
+    agent = make_agent("none", env=small)
+    key = jax.random.key(0)
+    start = [sizes._bytes(jax.eval_shape(env.reset, key)) for env in (small, large)]
+    assert start[1] > start[0]
+    own, other = (measure(agent, 2, 5, env) for env in (None, large))
+    assert other.evaluation - own.evaluation == 2 * 5 * (start[1] - start[0])

@@ -1,0 +1,101 @@
+"""What is written for TensorBoard, point by point, and what is cut off on resume."""
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+from agents.evaluate import Score
+from agents.running.logs import Logs, event_sizes, purge
+from agents.running.tensorboard import Writer
+
+SHARED = {"time/steps_per_second": 5.0}
+NOTHING = float("nan")
+
+
+@pytest.fixture
+def logs(tmp_path):
+    opened = Logs(tmp_path, [4, 9], {"agent": {"gamma": 0.5}})
+    yield opened
+    for writer in opened.writers:
+        writer._file.close()
+
+
+def curve(folder, tag):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    if tag not in events.Tags()["scalars"]:
+        return []
+    return [(point.step, point.value) for point in events.Scalars(tag)]
+
+
+def curves(logs, tag):
+    logs.flush()
+    return [curve(logs.directory / f"seed_{seed}", tag) for seed in (4, 9)]
+
+
+def test_a_point_is_the_mean_over_all_that_waited(logs):
+    logs.add({"loss/total": np.asarray([[1.0, 2.0], [10.0, 20.0]])})
+    logs.add({"loss/total": np.asarray([[6.0], [60.0]])})
+    logs.add({"train/return": np.asarray([[NOTHING, 3.0], [NOTHING, NOTHING]])})
+    logs.write(SHARED, 30, frozen=())
+    logs.add({"loss/total": np.asarray([[7.0], [70.0]])})
+    logs.write(SHARED, 40, frozen=(0,))
+    assert curves(logs, "loss/total") == [[(30, 3)], [(30, 30), (40, 70)]]
+    assert curves(logs, "train/return") == [[(30, 3)], []]
+    assert curves(logs, "time/steps_per_second") == [[(30, 5)], [(30, 5), (40, 5)]]
+
+
+def test_scores_are_those_of_their_seeds(logs):
+    first = Score(0.5, 0.25, 0.75, 10, 3.0, None, 0)
+    second = Score(2.0, 1.0, 4.0, 10, 6.0, 0.5, 0)
+    logs.write_scores([first, second], 10, frozen=())
+    logs.write_scores([first, second], 20, frozen=(1,))
+    expected = {
+        "return": [[(10, 0.5), (20, 0.5)], [(10, 2)]],
+        "return_lower": [[(10, 0.25), (20, 0.25)], [(10, 1)]],
+        "return_upper": [[(10, 0.75), (20, 0.75)], [(10, 4)]],
+        "episode_length": [[(10, 3), (20, 3)], [(10, 6)]],
+        "success": [[], [(10, 0.5)]],
+    }
+    for name, points in expected.items():
+        assert curves(logs, f"evaluation/{name}") == points
+
+
+def test_a_nan_is_news_unless_it_may_be_missing(tmp_path):
+    writer = Writer(tmp_path)
+    writer.scalars({"loss/total": NOTHING, "train/return": NOTHING}, 1)
+    writer.finish(True)
+    assert curve(tmp_path, "train/return") == []
+    ((step, value),) = curve(tmp_path, "loss/total")
+    assert step == 1 and np.isnan(value)
+
+
+def test_how_it_ended_is_told(tmp_path):
+    for name, succeeded in (("good", True), ("bad", False)):
+        logs = Logs(tmp_path / name, [4, 9], {})
+        logs.finish(succeeded, frozen={1: "somewhere"})
+    told = []
+    for name in ("good", "bad"):
+        for seed in (4, 9):
+            events = EventAccumulator(str(tmp_path / name / f"seed_{seed}")).Reload()
+            content = events.summary_metadata["_hparams_/session_end_info"].plugin_data
+            parsed = plugin_data_pb2.HParamsPluginData.FromString(content.content)
+            told.append(parsed.session_end_info.status)
+    success, failure = api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE
+    assert told == [success, failure, failure, failure]
+
+
+def test_what_came_after_the_checkpoint_is_cut_off(logs):
+    logs.add({"loss/total": np.asarray([[1.0], [2.0]])})
+    logs.write(SHARED, 10, frozen=())
+    logs.flush()
+    sizes = event_sizes(logs.directory)
+    logs.add({"loss/total": np.asarray([[3.0], [4.0]])})
+    logs.write(SHARED, 20, frozen=())
+    assert curves(logs, "loss/total") == [[(10, 1), (20, 3)], [(10, 2), (20, 4)]]
+    later = Writer(logs.directory / "seed_4")
+    later.scalars({"loss/total": 5.0}, 30)
+    later.finish(True)
+    purge(logs.directory, sizes)
+    assert event_sizes(logs.directory) == sizes
+    assert curves(logs, "loss/total") == [[(10, 1)], [(10, 2)]]
