@@ -10,6 +10,7 @@ from agents.decoder import Decoder
 from agents.distributions import PolicySpec
 from agents.encoder import Encoder, Static
 from agents.hidden import HiddenEncoder
+from agents.keys import Use, key_for
 from agents.networks import ActorCritic, Head, Torso
 from agents.normalize import Statistics
 
@@ -27,7 +28,6 @@ def build_actor_critic(
         policy: how head outputs become actions.
         key: source of all weights.
     """
-    actor_key, critic_key, policy_key, value_key = jax.random.split(key, 4)
     space = agent.env.observation_space
 
     def torso(key: PRNGKeyArray) -> Torso:
@@ -43,23 +43,23 @@ def build_actor_critic(
         )
         return Torso(encoder, agent.memory, key=memory_key)
 
-    actor = torso(actor_key)
+    actor = torso(key_for(key, Use.ACTOR))
     width, size = actor.width(), agent.head_size
     hidden, hidden_width = None, 0
     if agent.critic_sees_hidden:
-        # No fifth part of the split: the other weights are the same with and without.
-        hidden_key = jax.random.fold_in(key, 0x7FFF_FFFF)
-        hidden_width = agent.encoder_size
+        hidden_key, hidden_width = key_for(key, Use.HIDDEN_ENCODER), agent.encoder_size
         hidden = HiddenEncoder(agent.env, hidden_width, key=hidden_key)
     decoder = None
     if agent.reconstruction_weight:
-        decoder_key = jax.random.fold_in(key, 0x7FFF_FFFE)
-        decoder = Decoder(Static(space), width, key=decoder_key)
+        decoder = Decoder(Static(space), width, key=key_for(key, Use.DECODER))
+    policy_key, value_key = (
+        key_for(key, use) for use in (Use.POLICY_HEAD, Use.VALUE_HEAD)
+    )
     gaussian = policy.outputs if policy.kind == "gaussian" else 0
     dtype = jax.dtypes.canonicalize_dtype(float)
     return ActorCritic(
         actor=actor,
-        critic=torso(critic_key) if agent.separate_memories else None,
+        critic=torso(key_for(key, Use.CRITIC)) if agent.separate_memories else None,
         policy_head=Head(width, size, policy.outputs, gain=0.01, key=policy_key),
         value_head=Head(width + hidden_width, size, 1, gain=1.0, key=value_key),
         log_std=jnp.full(gaussian, agent.initial_log_std, dtype),

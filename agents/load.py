@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.convert import ConfigError
+from agents.keys import Use, key_for, row_keys
 from agents.running.config import Plan, build
 from agents.running.overrides import compose_config
 from agents.running.resume import resumed_config
@@ -42,7 +43,8 @@ def load(
     like = jax.eval_shape(over_seeds(plan.agent.init, count), keys).params
     params = Stored(Path(run)).restore_params(like)
     one = jax.tree.map(lambda x: x[seed - first], params)
-    return Policy(plan.agent, one, exploration=exploration, key=jax.random.key(seed))
+    key = key_for(jax.random.key(seed), Use.POLICY)
+    return Policy(plan.agent, one, exploration=exploration, key=key)
 
 
 def load_plan(run: str | Path) -> Plan:
@@ -87,9 +89,7 @@ class Policy:
             step: Any,
         ) -> Any:
             streams = jnp.arange(inputs.start.shape[0], dtype=jnp.int32)
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(
-                jax.random.fold_in(key, step), streams
-            )
+            keys = row_keys(jax.random.fold_in(key, step), streams)
             return agent.act(
                 params, memory_state, inputs, key=keys, exploration=exploration
             )[:2]

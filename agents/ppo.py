@@ -22,6 +22,7 @@ from agents.base import Agent, Extras, Inputs, MemoryState, Params
 from agents.build import build_actor_critic
 from agents.devices import mean_over, sum_over
 from agents.distributions import PolicySpec, Squash
+from agents.keys import Use, key_for
 from agents.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.metrics import rollout_metrics
 from agents.networks import ActorCritic
@@ -184,12 +185,11 @@ class PPO(Agent):
 
     def init(self, key: PRNGKeyArray, params: Params | None = None) -> PPOState:
         """A state before any experience."""
-        network_key, env_key, run_key = jax.random.split(key, 3)
-        network = self.build_network(network_key)
+        network = self.build_network(key_for(key, Use.NETWORK))
         if params is not None:
             network = self.network(params)
         params = eqx.filter(network, eqx.is_array)
-        observation, env_state = self.vector_env.reset(env_key)
+        observation, env_state = self.vector_env.reset(key_for(key, Use.ENVIRONMENT))
         mask = self.vector_env.mask(env_state)
         hidden = self.vector_env.hidden_variables(env_state)
         inputs = self.first_inputs(observation, mask, self.num_envs, hidden)
@@ -197,15 +197,12 @@ class PPO(Agent):
         if self.normalize_reward:
             zeros = jnp.zeros_like(env_state.episode_return)
             streams = streams._replace(discounted_return=zeros)
+        run_key = key_for(key, Use.RUN)
         if self.staggered_starts:
             streams = stagger(self, params, streams, key=run_key)
-        return PPOState(
-            params=params,
-            optimizer_state=self.optimizer.init(split_trainable(params)[0]),
-            streams=streams,
-            key=run_key,
-            updates=jnp.zeros((), jnp.int32),
-        )
+        optimizer_state = self.optimizer.init(split_trainable(params)[0])
+        updates = jnp.zeros((), jnp.int32)
+        return PPOState(params, optimizer_state, streams, run_key, updates)
 
     def act(
         self,
@@ -260,7 +257,7 @@ class PPO(Agent):
 
     def _update(self, state: PPOState) -> tuple:
         key = jax.random.fold_in(state.key, state.updates)
-        rollout_key, learn_key = jax.random.split(key)
+        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
 
         # COLLECT
         streams, rollout = self.rollout(state.params, state.streams, rollout_key)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from agents.keys import Use, key_for
 from agents.rollout import Streams
 from envs.base import Card
 
@@ -39,12 +40,14 @@ def stagger(agent: Any, params: Any, streams: Streams, *, key: PRNGKeyArray) -> 
         agent: with `rollout` and `normalized`.
         params: what it plays with.
         streams: at the first observation of their episodes.
-        key: the run's key; updates fold other numbers into it.
+        key: the run's.
     """
     single = dataclasses.replace(
         agent, rollout_length=1, sequence_length=1, num_minibatches=1
     )
-    length_key, play_key = jax.random.split(jax.random.fold_in(key, 0x7FFF_FFFF))
+    length_key, play_key = (
+        key_for(key, use) for use in (Use.STAGGER_LENGTHS, Use.STAGGER_STEPS)
+    )
     index = streams.env_state.index
     steps = steps_to_play(length_key, index, spread_of(agent.env.card))
 

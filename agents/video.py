@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents.base import Agent
 from agents.convert import ConfigError
-from agents.evaluate import evaluation_key
+from agents.keys import Use, key_for
 from agents.load import Policy, load
 
 _WIDTH = 320
@@ -51,7 +51,7 @@ def record(
             f"{type(env).__name__} has no render(state), so there is nothing to film; "
             "see docs/adding_an_environment.md."
         )
-    key = evaluation_key(jax.random.key(seed))
+    key = key_for(jax.random.key(seed), Use.FILM)
     frames, durations, returns = [], [], []
     for episode in range(episodes):
         film, total = _play(policy, jax.random.fold_in(key, episode), max_steps)

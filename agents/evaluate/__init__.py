@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from agents.base import Agent, Inputs, MemoryState, Params
+from agents.keys import Use, key_for, row_keys, step_keys
 from agents.rollout import next_inputs
 from envs.base import Card, Environment, float_dtype
 
@@ -67,7 +68,7 @@ def play_episodes(
     Args:
         agent: the agent, of which only `act` and its inputs are used.
         params: what it acts with.
-        key: disjoint from the training keys (`evaluation_key`).
+        key: of this use alone: `key_for(seed's key, Use.EVALUATION)`.
         episodes: number of streams.
         exploration: passed to `act`: None for the policy itself, 0.0 for greedy.
         step_limit: steps after which episodes are given up as unfinished.
@@ -90,8 +91,8 @@ def start_episodes(
 ) -> Playing:
     """Let `episodes` streams start one episode each, of `env` or the agent's task."""
     env = env or agent.env
-    reset_key = jax.random.split(key)[0]
-    observation, env_state = jax.vmap(env.reset)(_row_keys(reset_key, episodes))
+    reset_key = key_for(key, Use.FIRST_STATES)
+    observation, env_state = jax.vmap(env.reset)(row_keys(reset_key, _rows(episodes)))
     return Playing(
         time=jnp.zeros((), jnp.int32),
         env_state=env_state,
@@ -115,21 +116,23 @@ def continue_episodes(
 
     The result does not depend on where the playing was cut.
     """
-    env, episodes = env or agent.env, playing.inputs.start.shape[0]
-    run_key = jax.random.split(key)[1]
+    env, index = env or agent.env, _rows(playing.inputs.start.shape[0])
+    steps_key = key_for(key, Use.STEPS)
 
     def step(playing: Playing) -> Playing:
-        act_key, env_key = jax.random.split(jax.random.fold_in(run_key, playing.time))
+        act_keys, env_key = step_keys(
+            jax.random.fold_in(steps_key, playing.time), index
+        )
         action, memory_state, _ = agent.act(
             params,
             playing.memory_state,
             playing.inputs,
-            key=_row_keys(act_key, episodes),
+            key=act_keys,
             exploration=exploration,
         )
         observation, env_state, reward, terminated, truncated, info = jax.vmap(
             env.step
-        )(_row_keys(env_key, episodes), playing.env_state, action)
+        )(row_keys(env_key, index), playing.env_state, action)
         inputs = next_inputs(
             playing.inputs,
             observation=observation,
@@ -148,9 +151,8 @@ def continue_episodes(
     return jax.lax.while_loop(unfinished, step, playing)
 
 
-def _row_keys(key: PRNGKeyArray, rows: int) -> Key[Array, " rows"]:
-    index = jnp.arange(rows, dtype=jnp.int32)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+def _rows(episodes: int) -> Int[Array, " episodes"]:
+    return jnp.arange(episodes, dtype=jnp.int32)
 
 
 def _none_yet(episodes: int, has_success: bool) -> Episodes:
@@ -182,11 +184,6 @@ def mask_of(env: Any, env_state: Any) -> Bool[Array, "batch actions"] | None:
     if env.action_mask is None:
         return None
     return jax.vmap(env.action_mask)(env_state)
-
-
-def evaluation_key(seed_key: PRNGKeyArray) -> PRNGKeyArray:
-    """The key of a seed's evaluations; training never folds in this number."""
-    return jax.random.fold_in(seed_key, 0x7FFF_FFFF)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents import evaluate
+from agents.keys import Use, key_for
 from agents.running.config import Plan
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
@@ -30,15 +31,15 @@ class Pace:
 
 
 class Evaluator:
-    """One episode per stream and seed, on keys disjoint from training."""
+    """One episode per stream and seed, on keys apart from those of training."""
 
     def __init__(self, plan: Plan, keys: jax.Array):
-        """Prepare for seeds with `keys`; compiling happens at the first use."""
+        """Prepare for seeds whose keys are given; compiling happens at first use."""
         settings = plan.config["evaluation"]
         env, exploration = plan.evaluation_env, settings["exploration"]
         self.limit = env.card.max_episode_steps or settings["step_limit"]
         agent = plan.agent  # as it was trained, whatever task it plays
-        self.keys = jax.vmap(evaluate.evaluation_key)(keys)
+        self.keys = jax.vmap(lambda key: key_for(key, Use.EVALUATION))(keys)
 
         def start(argument: tuple[Any, Any]) -> evaluate.Playing:
             params, key = argument

@@ -116,7 +116,8 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
     `by_oracle` is traced: one program plays both ways.
     """
     batch = VectorEnv(_Watched(env), streams)
-    observation, state = batch.reset(key)
+    reset_key, steps_key = jax.random.split(key)
+    observation, state = batch.reset(reset_key)
     inside = jax.vmap(lambda x: contains(env.observation_space, x))(observation)
     nothing = jnp.zeros(streams, bool)
     play = Play(
@@ -126,7 +127,7 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
         truncated=nothing,
         returned=nothing,
         restart=(observation, state.env_state.state),
-        restart_key=_keys(key, state.index),
+        restart_key=_keys(reset_key, state.index),
         start_inside=inside.all(),
         always={
             name: jnp.ones((), bool)
@@ -136,7 +137,8 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
 
     def body(carry: Any, step_key: Any) -> Any:
         state, play = carry
-        keys = jax.random.split(jax.random.fold_in(step_key, 1), streams)
+        step_key, action_key = jax.random.split(step_key)
+        keys = jax.random.split(action_key, streams)
         actions = jax.vmap(lambda k, s: _choose(env, by_oracle, k, s))(
             keys, state.env_state.state
         )
@@ -166,4 +168,4 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
         )
         return (state, play), None
 
-    return jax.lax.scan(body, (state, play), jax.random.split(key, steps))[0][1]
+    return jax.lax.scan(body, (state, play), jax.random.split(steps_key, steps))[0][1]

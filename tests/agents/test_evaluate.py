@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,15 @@ import numpy as np
 import pytest
 
 from agents import evaluate
+from agents.base import Inputs
 from agents.evaluate import Episodes, Score
+from agents.keys import Use, key_for, row_keys
+from agents.running.config import Plan
+from agents.running.evaluator import Evaluator
+from agents.running.signals import StopRequest
 from envs.base import exact, unknown
-from tests.agents.test_ratio_one import make_agent
-from tests.agents.toy import Toy
+from tests.agents.test_ratio_one import make_agent, redrawn
+from tests.agents.toy import MaskedToy, Toy
 
 
 def play(agent, params, episodes, key=0, limit=100, exploration=None):
@@ -35,60 +41,98 @@ def trained():
     return agent, jax.jit(agent.init)(jax.random.key(0)).params
 
 
+@pytest.fixture(scope="module")
+def every_input():
+    """An agent that sees everything, and acts by it."""
+    inputs = {"previous_action": True, "previous_reward": True}
+    agent = make_agent("gru", env=MaskedToy(), **inputs)
+    return agent, redrawn(agent)
+
+
 def test_each_stream_plays_exactly_one_episode(trained):
     agent, params = trained
     result = play(agent, params, 64)
-    reset_key, _ = jax.random.split(jax.random.key(0))
-    lengths = [
-        agent.env.reset(jax.random.fold_in(reset_key, i))[1].length for i in range(64)
-    ]
-    np.testing.assert_array_equal(result.episode_length, np.asarray(lengths))
+    starts = row_keys(key_for(jax.random.key(0), Use.FIRST_STATES), jnp.arange(64))
+    lengths = jax.vmap(lambda key: agent.env.reset(key)[1].length)(starts)
+    np.testing.assert_array_equal(result.episode_length, lengths)
+    assert len(set(np.asarray(lengths))) > 4
     assert result.finished.all()
 
 
-def test_equals_playing_one_episode_by_hand(trained):
-    agent, params = trained
-    result = play(agent, params, 3, exploration=0.0)
-    reset_key, run_key = jax.random.split(jax.random.key(0))
-    for i in range(3):
-        observation, state = agent.env.reset(jax.random.fold_in(reset_key, i))
-        batch = lambda x: jax.tree.map(lambda leaf: leaf[None], x)  # noqa: E731
-        inputs = agent.first_inputs(batch(observation), None, 1)
+def one_by_one(agent, params, rows, exploration):
+    """Returns of episodes played one at a time, in Python, every input as it is now."""
+    env, key = agent.env, jax.random.key(0)
+    act = jax.jit(partial(agent.act, exploration=exploration))
+    reset, step, allowed = map(jax.jit, (env.reset, env.step, env.action_mask))
+    batch = lambda x: jax.tree.map(lambda leaf: leaf[None], x)  # noqa: E731
+    returns = []
+    for row in range(rows):
+
+        def key_of(parent, use, row=row):
+            return jax.random.fold_in(key_for(parent, use), row)
+
+        observation, state = reset(key_of(key, Use.FIRST_STATES))
+        inputs = agent.first_inputs(batch(observation), batch(allowed(state)), 1)
         memory, total, time, ended = agent.initial_memory(params, 1), 0.0, 0, False
         while not ended:
-            any_key = jax.random.split(jax.random.key(9), 1)
-            action, memory, _ = agent.act(
-                params, memory, inputs, key=any_key, exploration=0.0
+            now = jax.random.fold_in(key_for(key, Use.STEPS), time)
+            action, memory, _ = act(
+                params, memory, inputs, key=batch(key_of(now, Use.ACTION))
             )
-            env_key = jax.random.split(jax.random.fold_in(run_key, time))[1]
-            observation, state, reward, terminated, truncated, _ = agent.env.step(
-                jax.random.fold_in(env_key, i), state, action[0]
+            observation, state, reward, terminated, truncated, _ = step(
+                key_of(now, Use.TRANSITION), state, action[0]
             )
             total, time = total + float(reward), time + 1
             ended = bool(terminated | truncated)
-            inputs = inputs._replace(
-                observation=batch(observation), start=jnp.zeros(1, bool)
+            inputs = Inputs(
+                observation=batch(observation),
+                start=jnp.zeros(1, bool),
+                previous_action=action,
+                previous_reward=batch(reward),
+                action_mask=batch(allowed(state)),
             )
-        np.testing.assert_allclose(result.episode_return[i], total, atol=1e-5)
+        returns.append(total)
+    return returns
+
+
+@pytest.mark.parametrize("exploration", [None, 0.0])
+def test_equals_playing_one_by_one(every_input, exploration):
+    agent, params = every_input
+    result = play(agent, params, 16, exploration=exploration)
+    expected = one_by_one(agent, params, 16, exploration)
+    np.testing.assert_allclose(result.episode_return, expected, atol=1e-5)
+
+
+def test_every_seed_has_the_score_of_its_own_policy_and_episodes():
+    agent = make_agent("gru", previous_reward=True)
+    first = redrawn(agent)
+    params = jax.tree.map(lambda x: jnp.stack([x, -x, 2 * x]), first)
+    settings = {"episodes": 32, "exploration": 0.0, "step_limit": 100}
+    config = {"evaluation": settings}
+    plan = Plan(config, "toy", "gru", "ppo", agent.env, agent.env, agent, 1)
+    seeds = [jax.random.key(seed) for seed in (4, 5, 6)]
+    scores = Evaluator(plan, jnp.stack(seeds))(params, StopRequest())
+
+    @jax.jit
+    def alone(params, key):
+        key = key_for(key, Use.EVALUATION)
+        return evaluate.play_episodes(
+            agent, params, key=key, episodes=32, exploration=0.0, step_limit=100
+        )
+
+    for index, seed in enumerate(seeds):
+        one = jax.tree.map(lambda x, i=index: x[i], params)
+        expected = evaluate.score(alone(one, seed))
+        assert scores[index].mean == pytest.approx(expected.mean, abs=1e-5)
+        assert scores[index].length == expected.length
+    assert len({score.mean for score in scores}) == 3
+    assert len({score.length for score in scores}) == 3
 
 
 def test_unfinished_episodes_are_counted(trained):
     agent, params = trained
     result = evaluate.score(play(agent, params, 64, limit=3))
     assert 0 < result.unfinished < 64
-
-
-def test_evaluation_keys_are_not_training_keys():
-    """Updates fold small numbers into a key that is split from the seed's."""
-    agent = make_agent("none")
-    seed_key = jax.random.key(0)
-    state = jax.jit(agent.init)(seed_key)
-    evaluation = jax.random.key_data(evaluate.evaluation_key(seed_key))
-    for part in jax.random.split(seed_key, 3):
-        assert not np.array_equal(evaluation, jax.random.key_data(part))
-    for number in range(50):
-        training = jax.random.key_data(jax.random.fold_in(state.key, number))
-        assert not np.array_equal(evaluation, training)
 
 
 def make_card(memoryless, recall):

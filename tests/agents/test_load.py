@@ -1,12 +1,13 @@
 """A loaded policy acts as training's evaluation does, for one stream and for many."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import agents
-from agents import evaluate
+from agents.keys import Use, key_for, row_keys, step_keys
 from agents.load import Policy
 from agents.running.overrides import compose_config
 from agents.video import main, record
@@ -15,8 +16,12 @@ from tests.agents.test_ratio_one import make_agent, redrawn
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two seeds of a short run with a model that has a state."""
-    words = ["experiment=smoke", "env.length=5", "num_seeds=2", "total_steps=3000"]
+    """Two seeds of a short run with a model that has a state.
+
+    On a task that pays for every answer, so that no two policies earn the same.
+    """
+    words = ["experiment=smoke", "env=n_back", "env.length=6", "num_seeds=2"]
+    words += ["total_steps=3000"]
     words += ["memory=gru", "memory.output_size=8", "agent.previous_reward=true"]
     words += [f"run_directory={tmp_path_factory.mktemp('runs')}"]
     return agents.run(compose_config(words))
@@ -24,14 +29,17 @@ def trained(tmp_path_factory):
 
 def play(policy, env, streams, seed=0):
     """Returns of one episode per stream, by hand, through the policy's call."""
-    key = evaluate.evaluation_key(jax.random.key(seed))
-    reset_key = jax.random.split(key)[0]
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(reset_key, np.arange(streams))
+    key = key_for(jax.random.key(seed), Use.EVALUATION)
+    index = jnp.arange(streams)
+    keys = row_keys(key_for(key, Use.FIRST_STATES), index)
     observation, state = jax.vmap(env.reset)(keys)
+    step = jax.jit(jax.vmap(env.step))
     total, reward, start = np.zeros(streams), None, np.ones(streams, bool)
-    for _ in range(env.card.max_episode_steps):
+    for time in range(env.card.max_episode_steps):
         action = policy(observation, start, reward=reward)
-        observation, state, reward, *_ = jax.vmap(env.step)(keys, state, action)
+        now = jax.random.fold_in(key_for(key, Use.STEPS), time)
+        keys = row_keys(step_keys(now, index)[1], index)
+        observation, state, reward, *_ = step(keys, state, action)
         total, start = total + np.asarray(reward), np.zeros(streams, bool)
     return total
 
@@ -48,13 +56,24 @@ def test_it_is_the_policy_that_was_evaluated(trained):
             assert np.array_equal(left, right[index])
         returns = play(policy, env, 512, seed=index)
         assert np.isclose(returns.mean(), trained.scores[index].mean, atol=1e-6)
+        other = play(agents.load(trained.directory, seed=1 - index), env, 512, index)
+        assert abs(other.mean() - trained.scores[index].mean) > 1e-3
+        assert abs(trained.scores[index].mean) > 1e-3
+    assert trained.scores[0].mean != trained.scores[1].mean
+
+
+def test_a_policy_samples_with_keys_of_its_seed_that_nothing_else_has(trained):
+    for seed in (0, 1):
+        policy = agents.load(trained.directory, seed=seed)
+        expected = key_for(jax.random.key(seed), Use.POLICY)
+        assert policy._key == expected
 
 
 def test_one_stream_equals_many_and_memory_resets_by_start(trained):
     many = agents.load(trained.directory, seed=1)
     one = agents.load(trained.directory, seed=1)
     random = np.random.default_rng(0)
-    observations = random.normal(size=(12, 3, 2)).astype(np.float32)
+    observations = random.integers(0, 8, (12, 3)).astype(np.int32)
     starts = random.random((12, 3)) < 0.3
     starts[0] = True
     rewards = random.normal(size=(12, 3))
@@ -90,13 +109,13 @@ def test_mistakes_are_told(trained, tmp_path):
     with pytest.raises(agents.ConfigError, match="has no checkpoint yet"):
         agents.load(tmp_path, seed=0)
     policy = agents.load(trained.directory, seed=0)
-    with pytest.raises(ValueError, match="does not fit the task's Box"):
-        policy(np.zeros(3, np.float32), True)
-    policy(np.zeros(2, np.float32), True)
+    with pytest.raises(ValueError, match="does not fit the task's Discrete"):
+        policy(np.zeros(3, np.int32), True)
+    policy(np.int32(0), True)
     with pytest.raises(ValueError, match="pass reward="):
-        policy(np.zeros(2, np.float32), False)
+        policy(np.int32(0), False)
     with pytest.raises(ValueError, match="a stream that is new must start"):
-        policy(np.zeros((2, 2), np.float32), [True, False])
+        policy(np.zeros(2, np.int32), [True, False])
 
 
 def test_video_shows_whole_episodes(trained, capsys, monkeypatch):

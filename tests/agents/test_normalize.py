@@ -1,5 +1,6 @@
 """Running statistics and normalised rewards against plain numpy."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from agents.devices import AXIS
+from agents.keys import Use, key_for
 from agents.normalize import (
     CLIP,
     Moments,
@@ -16,7 +19,7 @@ from agents.normalize import (
     split_trainable,
     with_statistics,
 )
-from agents.rollout import as_sequences
+from agents.rollout import Rollout, as_sequences
 from tests.agents.test_ratio_one import CASES, first_streams, make_agent, redrawn
 
 
@@ -74,6 +77,32 @@ def test_samples_that_are_not_finite_change_nothing():
     np.testing.assert_array_equal(poisoned.mean[1:], moments.mean[1:])
     np.testing.assert_array_equal(poisoned.variance[1:], moments.variance[1:])
     np.testing.assert_allclose(poisoned.mean[0], 1.2, rtol=1e-6)
+
+
+def test_an_agent_split_over_devices_has_the_statistics_of_the_whole(two_rollouts):
+    """Two shares of its streams, each of which sees half of what it normalises by."""
+    agent, params, streams, *_ = two_rollouts
+    stage = two_rollouts.stages[0]
+    share = dataclasses.replace(agent, num_envs=3, num_minibatches=1, axis_name=AXIS)
+    rollout = Rollout(stage.raw.transitions, None, None)
+
+    def halves(axis, tree):
+        return jax.tree.map(lambda x: jnp.stack(jnp.split(x, 2, axis)), tree)
+
+    parts = jax.jit(jax.vmap(share.normalized, (None, 0, 0), axis_name=AXIS))(
+        params, halves(0, streams), halves(1, rollout)
+    )
+    for name in ("observation", "reward"):
+        for found, expected in zip(
+            jax.tree.leaves(getattr(parts[0], name)),
+            jax.tree.leaves(getattr(stage.statistics, name)),
+            strict=True,
+        ):
+            for device in np.asarray(found):
+                np.testing.assert_allclose(device, expected, rtol=1e-5, atol=1e-6)
+    # And the halves are not alike, or either would do.
+    reward = np.asarray(stage.raw.transitions.reward)
+    assert abs(reward[:, :3].std() / reward[:, 3:].std() - 1) > 1e-3
 
 
 def numpy_returns(reward, ended, initial, gamma):
@@ -214,7 +243,7 @@ def test_an_update_learns_with_the_statistics_that_acted(two_rollouts):
     )
     after, metrics = jax.jit(agent.update)(state)
     assert abs(float(metrics["policy/kl"])) < 1e-6
-    rollout_key = jax.random.split(jax.random.fold_in(state.key, 0))[0]
+    rollout_key = key_for(jax.random.fold_in(state.key, 0), Use.ROLLOUT)
     stage = collect(params, streams, rollout_key)
     for found, expected in zip(
         jax.tree.leaves(after.params.statistics),

@@ -1,5 +1,9 @@
 """Streams that begin spread over their episodes, as if they had always played."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +11,9 @@ import pytest
 
 import envs
 from agents.base import Inputs
-from agents.stagger import LONGEST, UNBOUNDED, spread_of
-from tests.agents.test_ratio_one import CASES, first_streams, make_agent
+from agents.keys import Use, key_for
+from agents.stagger import LONGEST, UNBOUNDED, spread_of, steps_to_play
+from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import Toy
 
 LENGTH = 11
@@ -27,6 +32,28 @@ def staggered():
     )
     init = jax.jit(agent.init)
     return agent, init(jax.random.key(0)), init(jax.random.key(1)), init
+
+
+class Playing(NamedTuple):
+    """Streams that are not staggered: their first states, and one step on."""
+
+    first: Callable[..., Any]
+    on: Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    """An agent whose episodes last 1 to 9 steps, its `init`, and the same by hand."""
+    agent = make_agent("none", num_envs=48, staggered_starts=True)
+    together = dataclasses.replace(agent, staggered_starts=False)
+    one = dataclasses.replace(
+        together, rollout_length=1, sequence_length=1, num_minibatches=1
+    )
+    playing = Playing(
+        first=jax.jit(lambda key: together.init(key).streams),
+        on=jax.jit(lambda *arguments: one.rollout(*arguments)[0]),
+    )
+    return agent, jax.jit(agent.init), playing
 
 
 def test_streams_are_spread_over_every_phase(staggered):
@@ -88,19 +115,30 @@ def test_ends_are_scattered_and_every_recorded_episode_is_whole(staggered):
     np.testing.assert_allclose(episodes.episode_return, whole, rtol=1e-4)
 
 
-def test_ragged_episodes_start_over_on_the_way():
-    streams = first_streams(make_agent(**CASES["every option, separate memories"]))
-    state = streams.env_state
-    np.testing.assert_array_equal(state.episode_length, state.env_state.time)
-    assert len(set(np.asarray(state.episode_length))) > 2
-    np.testing.assert_array_equal(streams.inputs.start, state.env_state.time == 0)
-    assert (np.asarray(state.env_state.time) < np.asarray(state.env_state.length)).all()
-    # A reward is the noise of its step and up to 0.2 for the action. Were all steps
-    # drawn with one key, the mean reward would be as near the noise of the last step.
-    played = np.asarray(state.episode_length)
-    mean_reward = np.asarray(state.episode_return) / np.maximum(played, 1)
-    noise = np.asarray(state.env_state.noise[:, 0])
-    assert (np.abs(mean_reward - noise)[played > 1] > 0.3).any()
+@pytest.mark.parametrize("seed", range(3))
+def test_ragged_episodes_start_over_on_the_way(ragged, seed):
+    """Where every stream stands is where it would, had they all played on together."""
+    agent, init, play = ragged
+    state = init(jax.random.key(seed))
+    spread = spread_of(agent.env.card)
+    lengths = key_for(state.key, Use.STAGGER_LENGTHS)
+    index = state.streams.env_state.index
+    played = np.asarray(steps_to_play(lengths, index, spread))
+    assert set(played) == set(range(spread))
+    standing = state.streams._replace(memory_state=None)
+    streams = play.first(jax.random.key(seed))
+    for time in range(spread):
+        now = streams._replace(memory_state=None)
+        for found, expected in zip(
+            jax.tree.leaves(standing), jax.tree.leaves(now), strict=True
+        ):
+            rows = played == time
+            np.testing.assert_array_equal(found[rows], expected[rows])
+        key = jax.random.fold_in(key_for(state.key, Use.STAGGER_STEPS), time)
+        streams = play.on(state.params, streams, key)
+    # Episodes are shorter than the spread, so some streams are in a later one.
+    length = np.asarray(standing.env_state.episode_length)
+    assert (length < played).any() and (length == played).any()
 
 
 def test_the_spread_is_bounded():

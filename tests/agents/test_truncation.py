@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from agents.keys import step_keys
 from tests.agents.test_ratio_one import first_streams, make_agent, redrawn
 from tests.agents.toy import HiddenToy, Toy
 
@@ -18,10 +19,9 @@ def replay(agent, params, streams, key):
     value = jax.jit(lambda *arguments: network.value(*arguments))
     expected = []
     for step_key in keys:
-        act_key, env_key = jax.random.split(step_key)
-        rows = [jax.random.fold_in(act_key, i) for i in range(agent.num_envs)]
+        act_keys, env_key = step_keys(step_key, jnp.arange(agent.num_envs))
         action, memory, _ = act(
-            params, streams.memory_state, streams.inputs, key=jnp.stack(rows)
+            params, streams.memory_state, streams.inputs, key=act_keys
         )
         env_state, result = step(env_key, streams.env_state, action)
         row = np.zeros(agent.num_envs, np.float32)
