@@ -13,18 +13,15 @@ import math
 import time
 from collections.abc import Sequence
 
-import numpy as np
 from rich.console import Console
 
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.rows import Row, Rows, arguments, fill_rows, load
+from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
 
 SEEDS = 5
 EPISODES = 4096
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t, two-sided 95 %, by the number of seeds."""
 MEMORIES = ("none", "gru")
 UNSEEN = " without previous action"
 """Where the previous action is not an input, as the cards' memoryless returns mean it:
@@ -79,15 +76,6 @@ def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
         "seconds": round(time.perf_counter() - began),
         "settings": [word for word in words if not word.startswith("run_directory=")],
     }
-
-
-def interval(returns: Sequence[float]) -> tuple[float, float]:
-    """Mean over seeds, and half the width of its 95 % interval."""
-    count = len(returns)
-    if count < 2:
-        return float(np.mean(returns)), math.inf
-    half = T_95[count] * np.std(returns, ddof=1) / math.sqrt(count)
-    return float(np.mean(returns)), float(half)
 
 
 def table(rows: Rows) -> str:

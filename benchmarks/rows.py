@@ -7,18 +7,23 @@ file, between two marks, and never edited by hand.
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 import memory_models
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
 README = FOLDER / "README.md"
+
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t, two-sided 95 %, by the number of seeds."""
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -99,3 +104,12 @@ def published(name: str) -> tuple[str, str, str]:
     if not (found and closed):
         raise ValueError(f"{README} has no lines {begin} and {end} for the table.")
     return before + begin, table, end + after
+
+
+def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean over seeds, and half the width of its 95 % interval."""
+    count = len(returns)
+    if count < 2:
+        return float(np.mean(returns)), math.inf
+    half = T_95[count] * np.std(returns, ddof=1) / math.sqrt(count)
+    return float(np.mean(returns)), float(half)
