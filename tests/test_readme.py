@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
+    ROOT / "benchmarks" / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def test_ci_runs_the_test_command():
@@ -20,11 +25,33 @@ def test_ci_runs_the_test_command():
         assert part in script
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def links(page):
+    """Targets of a page's links that stay in the repository: file, and place in it."""
+    targets = LINK.findall(page.read_text())
+    return [x.partition("#")[::2] for x in targets if not x.startswith("http")]
+
+
+def places(page):
+    """What a page's headings are called in links: words, joined by hyphens."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return [re.sub(r"[^\w\- ]", "", x).lower().replace(" ", "-") for x in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for name, place in links(page):
+        target = page.parent / name if name else page
+        assert target.exists(), (name, place)
+        assert not place or place in places(target), (name, place)
+
+
+def test_links_are_found():
+    """As many as there are pages: README and docs lead to one another."""
+    found = {
+        (page.parent / name).resolve() for page in PAGES for name, _ in links(page)
+    }
+    docs = {page for page in PAGES if page.parent.name == "docs"}
+    assert docs <= found, sorted(docs - found)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/agents.md", "docs/runs.md"])

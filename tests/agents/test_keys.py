@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import memory_models
-from agents.keys import Use, key_for
+from agents.keys import Use, key_for, row_keys
 from agents.load import Policy
 from agents.ppo import PPO
 from agents.running.config import Plan
@@ -22,6 +22,8 @@ from agents.running.evaluator import Evaluator
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
 from agents.video import record
+from envs.checking.watch import play_streams
+from tests.agents.test_ratio_one import make_agent
 from tests.agents.toy import Toy
 
 SEEDS, STREAMS, STEPS, EPISODES, LENGTH = 3, 4, 6, 5, 3
@@ -60,6 +62,10 @@ class Telling(Toy):
     def step(self, key, state, action):
         tell("step", key)
         return super().step(key, state, action)
+
+    def oracle(self, key, state):
+        tell("act", key)  # which random actions are drawn with too
+        return jnp.zeros((), jnp.int32)
 
     def render(self, state):
         return jnp.zeros((8, 8, 3), jnp.uint8)
@@ -168,13 +174,35 @@ def test_what_one_use_draws_no_other_is_given(keys):
             assert not np.intersect1d(parts, given).size, (one, other)
 
 
-def test_a_split_is_a_count():
+def test_a_split_is_a_count_and_no_use_is_among_either():
     """Why uses are told apart by numbers that neither reaches."""
     key = jax.random.key(5)
-    counted = [jax.random.key_data(jax.random.fold_in(key, i)) for i in range(3)]
-    np.testing.assert_array_equal(
-        jax.random.key_data(jax.random.split(key, 3)), counted
-    )
-    np.testing.assert_array_equal(
-        jax.random.key_data(jax.random.split(key)), counted[:2]
-    )
+
+    def data(keys):
+        return as_numbers(jax.random.key_data(keys))
+
+    counted = data(row_keys(key, jnp.arange(1024)))
+    np.testing.assert_array_equal(data(jax.random.split(key, 1024)), counted)
+    np.testing.assert_array_equal(data(jax.random.split(key)), counted[:2])
+    last = data(row_keys(key, jnp.arange(2**31 - 1024, 2**31 - 1)))
+    uses = data(jnp.stack([key_for(key, use) for use in Use]))
+    assert len(np.unique(uses)) == len(Use.__members__)
+    assert not np.intersect1d(uses, np.concatenate([counted, last])).size
+
+
+def test_seeds_and_streams_begin_in_states_of_their_own():
+    agent = make_agent("none")
+    seeds = jnp.stack([jax.random.key(seed) for seed in range(SEEDS)])
+    streams = jax.jit(over_seeds(agent.init, SEEDS))(seeds).streams
+    noise = np.asarray(streams.env_state.env_state.noise).reshape(-1, 3)
+    assert len(np.unique(noise, axis=0)) == SEEDS * agent.num_envs
+
+
+def test_check_env_draws_actions_and_starts_from_different_keys():
+    play = jax.jit(lambda key: play_streams(Telling(), 4, 6, np.bool_(False), key))
+    during("check", play, jax.random.key(0))
+    drawn = {
+        use: np.concatenate(told["check", use]) for use in ("act", "start", "step")
+    }
+    for one, other in itertools.combinations(drawn.values(), 2):
+        assert not np.intersect1d(as_numbers(one), as_numbers(other)).size

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import memory_models
+from agents.base import Inputs
 from agents.encoder import ImageEncoder
 from agents.hidden import numbers_of
 from agents.networks import memory_norm
@@ -44,11 +45,18 @@ def test_columns_say_which_feature_comes_from_where():
         "previous_reward": (25, 26),
     }
     observation, _ = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 2))
-    inputs = agent.first_inputs(observation, None, 2)
+    # The second stream starts: what led there belongs to the episode before.
+    inputs = Inputs(
+        observation=observation,
+        start=jnp.asarray([False, True]),
+        previous_action=jnp.asarray([2, 1]),
+        previous_reward=jnp.asarray([0.5, -0.25]),
+    )
     features = encoder(inputs)
     assert features.shape == (2, 26)
-    np.testing.assert_array_equal(features[:, 21], 1)
-    np.testing.assert_array_equal(features[:, 22:], 0)  # nothing precedes a start
+    np.testing.assert_array_equal(features[:, 21], [0, 1])
+    np.testing.assert_array_equal(features[:, 22:25], [[0, 0, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(features[:, 25], [0.5, 0])
     np.testing.assert_array_equal(
         features[:, 16:21], jax.nn.one_hot(observation["place"], 5)
     )

@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from agents.losses import ratio_metrics
@@ -69,19 +68,46 @@ def test_loss_equals_the_formulas(normalize, clip_value):
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
-def test_the_learning_rate_falls_to_zero():
-    agent = dataclasses.replace(case_of("gru").agent, total_updates=2)
-    parameter = {"w": jnp.ones(())}
-    state = agent.optimizer.init(parameter)
-    sizes = []
+def changes_of(agent, gradients):
+    """What the agent's optimiser makes of gradients in a row."""
+    gradients = jnp.asarray(gradients)
+    state, changes = agent.optimizer.init(gradients[0]), []
     with jax.numpy_dtype_promotion("standard"):
-        for _ in range(2 * agent.num_epochs * agent.num_minibatches + 1):
-            change, state = agent.optimizer.update(parameter, state, parameter)
-            sizes.append(abs(float(change["w"])))
-    np.testing.assert_allclose(sizes[0], agent.learning_rate, rtol=1e-3)
-    np.testing.assert_allclose(sizes[12], agent.learning_rate / 2, rtol=1e-3)
-    assert sizes[-1] == 0
-    assert isinstance(agent.optimizer, optax.GradientTransformation)
+        for gradient in gradients:
+            change, state = agent.optimizer.update(gradient, state, gradient)
+            changes.append(np.asarray(change))
+    return np.stack(changes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({"total_updates": 2}, (1, 0.5, 0)),
+        ({"total_updates": None}, (1, 1, 1)),
+        ({"total_updates": 2, "anneal_learning_rate": False}, (1, 1, 1)),
+    ],
+)
+def test_the_learning_rate_falls_to_zero_where_it_is_to(settings, rates):
+    agent = dataclasses.replace(case_of("gru").agent, **settings)
+    half = agent.num_epochs * agent.num_minibatches
+    sizes = np.abs(changes_of(agent, np.ones((2 * half + 1, 1), np.float32)))[:, 0]
+    expected = agent.learning_rate * np.asarray(rates)
+    np.testing.assert_allclose(sizes[[0, half, 2 * half]], expected, rtol=1e-3)
+
+
+def test_gradients_are_clipped_before_adam():
+    """Adam in numpy; a factor on all gradients would be lost in it, unlike on some."""
+    agent = dataclasses.replace(case_of("gru").agent, total_updates=None)
+    gradients = np.asarray([[60.0, -80.0], [0.06, 0.08]], np.float32)  # norms 100, 0.1
+    mean = square = np.zeros(2)
+    for number, change in enumerate(changes_of(agent, gradients), start=1):
+        gradient = gradients[number - 1].astype(np.float64)
+        gradient *= min(1, agent.max_gradient_norm / np.linalg.norm(gradient))
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        step = mean / (1 - 0.9**number)
+        step /= np.sqrt(square / (1 - 0.999**number)) + 1e-5
+        np.testing.assert_allclose(change, -agent.learning_rate * step, rtol=1e-4)
 
 
 def test_metrics_of_the_ratio_by_hand():

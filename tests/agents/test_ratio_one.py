@@ -7,6 +7,7 @@ such mistakes are planted to see that it does.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import memory_models
 from agents.normalize import Moments, with_statistics
 from agents.ppo import PPO
 from agents.rollout import _episodes
+from envs.probing.probe import Probe
 from envs.vector import Step
 from tests.agents.toy import HiddenToy, MaskedToy, Toy
 
@@ -144,6 +146,7 @@ CASES = {
         "env": MaskedToy("offset", "dict"),
         "sequence_length": None,
     },
+    "one action allowed at a time": {"env": Probe(("action_mask",))},
     "clipped box, multi, previous action": {
         "env": Toy("box", "multi"),
         "previous_action": True,
@@ -210,27 +213,43 @@ def test_loss_uses_the_same_pass():
     assert float(metrics["policy/clip_fraction"]) == 0
 
 
-def learned(case, memory_states):
+@pytest.fixture(scope="module")
+def learned():
     """Metrics of the agent's own learning stage when it cannot learn."""
+    case = case_of("gru")
     agent = dataclasses.replace(case.agent, learning_rate=0.0)
     optimizer_state = agent.optimizer.init(case.params)
 
-    def learn(params, batch, memory_states):
-        metrics = agent.learn(
-            params, optimizer_state, batch, memory_states, jax.random.key(1)
-        )[2]
-        return jax.tree.map(jnp.mean, metrics)
+    @jax.jit
+    def learn(batch, memory_states, key):
+        return agent.learn(case.params, optimizer_state, batch, memory_states, key)[2]
 
-    return jax.jit(learn)(case.params, case.batch, memory_states)
+    def metrics(memory_states=case.rollout.memory_states, key=1):
+        found = learn(case.batch, memory_states, jax.random.key(key))
+        return jax.tree.map(np.asarray, found)
+
+    return metrics
 
 
-def test_minibatches_pair_sequences_with_their_memory_states():
-    case = case_of("gru")
-    metrics = learned(case, case.rollout.memory_states)
-    assert abs(float(metrics["policy/kl"])) < 1e-6
-    assert float(metrics["policy/clip_fraction"]) == 0
-    swapped = jax.tree.map(lambda x: jnp.flip(x, 1), case.rollout.memory_states)
-    assert float(learned(case, swapped)["policy/kl"]) > 1e-5
+def test_minibatches_pair_sequences_with_their_memory_states(learned):
+    metrics = learned()
+    assert abs(metrics["policy/kl"].mean()) < 1e-6
+    assert metrics["policy/clip_fraction"].max() == 0
+    states = case_of("gru").rollout.memory_states
+    swapped = jax.tree.map(lambda x: jnp.flip(x, 1), states)
+    assert learned(swapped)["policy/kl"].mean() > 1e-5
+
+
+def test_every_epoch_learns_from_everything_in_an_order_of_its_own(learned):
+    """Nothing is learned here, so a loss says which sequences are in a minibatch."""
+    losses = np.concatenate([learned(key=key)["loss/value"] for key in (1, 2)])
+    epochs, minibatches = losses.shape
+    assert (epochs, minibatches) == (8, 3)
+    means = losses.mean(1)
+    np.testing.assert_allclose(means, means[0], rtol=1e-5)
+    parts = np.sort(losses, axis=1)
+    for one, other in itertools.combinations(range(epochs), 2):
+        assert np.abs(parts[one] - parts[other]).max() > 1e-3 * means[0]
 
 
 # Planted mistakes, each in the learner's pass only ------------------------------

@@ -255,6 +255,22 @@ def test_evaluations_may_play_other_settings_of_the_task():
     assert plan.evaluation_env == envs.make("TMaze-v0", length=3, active=True)
 
 
+def test_the_agent_is_told_the_length_of_its_run_in_updates():
+    """Which is when an annealed learning rate is 0, and not before."""
+    plan = build(check(["total_steps=10000", "agent.num_envs=16"])[0])
+    assert plan.num_updates * plan.agent.steps_per_update == 10_240
+    assert plan.agent.total_updates == plan.num_updates == 5
+    parameter = jnp.ones(1)
+    state, optimizer = plan.agent.optimizer.init(parameter), plan.agent.optimizer
+    steps = plan.num_updates * plan.agent.num_epochs * plan.agent.num_minibatches
+    sizes = []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(steps + 1):
+            change, state = optimizer.update(parameter, state, parameter)
+            sizes.append(float(jnp.abs(change[0])))
+    assert min(sizes[:-1]) > 0 and sizes[-1] == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [

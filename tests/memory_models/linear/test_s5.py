@@ -7,6 +7,7 @@ import pytest
 from scipy.signal import cont2discrete
 
 from tests.memory_models.linear.state_space_loop import (
+    OUTPUTS,
     biased,
     check_bounded,
     check_float32,
@@ -14,6 +15,7 @@ from tests.memory_models.linear.state_space_loop import (
     check_outputs,
     double,
     make,
+    matrices,
 )
 
 
@@ -91,6 +93,21 @@ def test_step_sizes_start_log_uniform():
     step = np.asarray(make("s5", modes=1024).log_step) / np.log(10)
     assert -3 <= step.min() < -2.95 and -1.05 < step.max() <= -1
     assert abs(step.mean() + 2) < 0.1
+
+
+def test_b_and_c_start_as_normal_as_the_paper_draws_them():
+    """Smith et al. 2023, B.3 and C: Re and Im of C have variance 1 / P, P = 2 modes.
+
+    Both parts of each pair of modes are read: the factor 2 on C. B, changed to the
+    basis of the eigenvectors, is complex normal of variance 1 / width.
+    """
+    modes = 1024
+    model = make("s5", modes=modes)
+    b, c = matrices(model.layer)
+    for part in ((c / 2).real, (c / 2).imag):
+        assert part.var() * 2 * modes == pytest.approx(1, rel=0.1)
+        assert abs(part.mean()) < 0.1 * part.std()
+    assert (np.abs(b) ** 2).mean() * OUTPUTS == pytest.approx(1, rel=0.1)
 
 
 def test_sizes_without_meaning_are_refused():
