@@ -6,7 +6,7 @@ import pytest
 
 import memory_models
 from benchmarks.memory import COLUMNS
-from memory_models.matching import BUDGETS, MEASURES, TOLERANCE
+from memory_models.matching import BUDGETS, MEASURES, TOLERANCE, fitted_option
 
 KEY = jax.random.key(0)
 WIDTH = 96
@@ -77,3 +77,13 @@ def test_counters_are_no_floats():
     leaves = jax.tree.leaves(model.initial_state())
     floats = sum(x.size for x in leaves if x.dtype == jnp.float32)
     assert MEASURES["state"](model) == floats < sum(x.size for x in leaves)
+
+
+def test_sizes_are_multiples_of_the_unit():
+    def build(option, size):
+        if size % 8:
+            raise ValueError("heads of 8 each")
+        return memory_models.make("gru", input_size=3, key=KEY, **{option: size})
+
+    found = fitted_option("m", "state", build, ("output_size", 8), "output_size", 8)
+    assert found == ("output_size", BUDGETS["state"])
