@@ -79,11 +79,14 @@ def test_counters_are_no_floats():
     assert MEASURES["state"](model) == floats < sum(x.size for x in leaves)
 
 
-def test_sizes_are_multiples_of_the_unit():
+def test_sizes_are_the_nearest_multiples_of_the_unit():
     def build(option, size):
-        if size % 8:
-            raise ValueError("heads of 8 each")
+        if size % unit:
+            raise ValueError(f"heads of {unit} each")
         return memory_models.make("gru", input_size=3, key=KEY, **{option: size})
 
-    found = fitted_option("m", "state", build, ("output_size", 8), "output_size", 8)
-    assert found == ("output_size", BUDGETS["state"])
+    # Of 250 and 275, which is tried after it, the nearer one.
+    for unit, nearest in ((8, BUDGETS["state"]), (25, 250)):
+        given = ("output_size", unit)
+        found = fitted_option("m", "state", build, given, "output_size", unit)
+        assert found == ("output_size", nearest)
