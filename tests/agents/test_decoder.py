@@ -14,7 +14,7 @@ from agents.decoder import Decoder, reconstruction_target, target_width
 from agents.encoder import Static
 from agents.observations import is_image
 from agents.running.config import reconstructing
-from tests.agents.test_ratio_one import make_agent, second_rollout
+from tests.agents.test_ratio_one import make_agent, redrawn, second_rollout
 from tests.agents.toy import Toy
 
 SPACE = gymnasium.spaces.Dict(
@@ -125,3 +125,26 @@ def test_a_memory_may_ask_for_it():
     said = {"name": "ppo", "reconstruction_weight": 0.1}
     assert reconstructing(said, asking) == said
     assert reconstructing({"name": "x"}, asking) == {"name": "x"}
+
+
+def test_what_is_standardised_is_reconstructed_so():
+    agent = make_agent(
+        "none",
+        env=Toy(observations="dict"),
+        normalize_observation=True,
+        reconstruction_weight=0.5,
+    )
+    network = agent.network(redrawn(agent))
+    keys = jax.random.split(jax.random.key(0), 6)
+    observation = jax.vmap(agent.env.reset)(keys)[0]
+    inputs = agent.first_inputs(observation, None, 6)
+    inputs = jax.tree.map(lambda x: x[None], inputs)
+    state = network.initial_state(6)
+    error = network.sequence_to_learn(state, inputs)[2]
+    (summary,) = network._apply("sequence", state, inputs)[3]
+    moments = network.statistics.observation
+    plain, expected = (
+        network.decoder.error(summary, inputs, m) for m in (None, moments)
+    )
+    np.testing.assert_allclose(error, expected, rtol=1e-5)
+    assert abs(float(error - plain)) > 1e-2

@@ -207,4 +207,6 @@ def test_one_episode_says_nothing_of_the_interval():
     one, yes = np.ones(1, np.float32), np.ones(1, bool)
     result = evaluate.score(Episodes(one, np.ones(1, np.int32), None, yes))
     assert (result.lower, result.upper) == (-math.inf, math.inf)
+    two = Episodes(np.asarray([1.0, 2.0]), np.ones(2, np.int32), None, np.ones(2, bool))
+    assert -math.inf < evaluate.score(two).lower < 1.5
     assert result.success is None

@@ -111,8 +111,8 @@ def test_gradients_are_clipped_before_adam():
 
 
 def test_metrics_of_the_ratio_by_hand():
-    ratio = np.asarray([[0.5, 0.95], [1.0, 1.05], [1.5, 0.89]])
+    ratio = np.asarray([[0.5, 0.95], [1.0, 1.05], [1.5, 0.89], [1.3, 0.7]])
     metrics = ratio_metrics(jnp.asarray(np.log(ratio), jnp.float32), 0.1)
-    np.testing.assert_allclose(metrics["policy/clip_fraction"], 3 / 6)
+    np.testing.assert_allclose(metrics["policy/clip_fraction"], 5 / 8)
     divergence = np.mean(ratio - 1 - np.log(ratio))
     np.testing.assert_allclose(metrics["policy/kl"], divergence, rtol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 
 import memory_models
 from benchmarks.memory import COLUMNS
-from memory_models.matching import BUDGETS, MEASURES, TOLERANCE
+from memory_models.matching import BUDGETS, MEASURES, TOLERANCE, fitted_option
 
 KEY = jax.random.key(0)
 WIDTH = 96
@@ -77,3 +77,16 @@ def test_counters_are_no_floats():
     leaves = jax.tree.leaves(model.initial_state())
     floats = sum(x.size for x in leaves if x.dtype == jnp.float32)
     assert MEASURES["state"](model) == floats < sum(x.size for x in leaves)
+
+
+def test_sizes_are_the_nearest_multiples_of_the_unit():
+    def build(option, size):
+        if size % unit:
+            raise ValueError(f"heads of {unit} each")
+        return memory_models.make("gru", input_size=3, key=KEY, **{option: size})
+
+    # Of 250 and 275, which is tried after it, the nearer one.
+    for unit, nearest in ((8, BUDGETS["state"]), (25, 250)):
+        given = ("output_size", unit)
+        found = fitted_option("m", "state", build, given, "output_size", unit)
+        assert found == ("output_size", nearest)

@@ -90,6 +90,26 @@ def test_calls_steps_and_the_model_given_back_agree():
     np.testing.assert_allclose(module(inputs, starts)[0].detach(), again, atol=1e-5)
 
 
+def test_where_no_starts_are_given_only_a_missing_state_is_one():
+    """The first step of a call without a state starts, and nothing else does."""
+    module = TorchMemory(
+        memory_models.make(
+            "gru", input_size=INPUTS, output_size=4, key=jax.random.key(0)
+        )
+    )
+    inputs = torch.randn(5, BATCH, INPUTS)
+    starts = torch.zeros(5, BATCH, dtype=torch.bool)
+    starts[0] = True
+    whole, _ = module(inputs, starts)
+    torch.testing.assert_close(module(inputs)[0], whole)
+    first, state = module(inputs[:2])
+    torch.testing.assert_close(first, whole[:2])
+    torch.testing.assert_close(module(inputs[2:], state=state)[0], whole[2:])
+    first, state = module.step(inputs[0])
+    torch.testing.assert_close(first, whole[0])
+    torch.testing.assert_close(module.step(inputs[1], state=state)[0], whole[1])
+
+
 def test_gradients_reach_an_earlier_call_through_the_state():
     module = TorchMemory(make("gru"))
     inputs = torch.randn(4, BATCH, INPUTS, requires_grad=True)
