@@ -10,6 +10,7 @@ import numpy as np
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.convert import ConfigError
 from agents.keys import Use, key_for, row_keys
+from agents.running.arrays import seeds_in
 from agents.running.config import Plan, build
 from agents.running.overrides import compose_config
 from agents.running.resume import resumed_config
@@ -31,7 +32,8 @@ def load(
         ConfigError: no run or no checkpoint there, or it has no such seed.
     """
     plan = load_plan(run)
-    first, count = plan.config["seed"], plan.config["num_seeds"]
+    stored = Stored(Path(run))
+    first, count = plan.config["seed"], seeds_in(stored.notes())
     if seed is None and count == 1:
         seed = first
     if seed is None or not first <= seed < first + count:
@@ -41,7 +43,7 @@ def load(
         )
     keys = jnp.stack([jax.random.key(first + index) for index in range(count)])
     like = jax.eval_shape(over_seeds(plan.agent.init, count), keys).params
-    params = Stored(Path(run)).restore_params(like)
+    params = stored.restore_params(like)
     one = jax.tree.map(lambda x: x[seed - first], params)
     key = key_for(jax.random.key(seed), Use.POLICY)
     return Policy(plan.agent, one, exploration=exploration, key=key)

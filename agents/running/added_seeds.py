@@ -7,7 +7,6 @@ many there are. So whatever ends this process, `resume=` finds out what is missi
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,7 @@ from agents.running.checkpoint import CheckpointError, Checkpoints
 from agents.running.config import Plan
 from agents.running.evaluator import Evaluator
 from agents.running.logs import event_sizes
+from agents.running.records import write_records
 from agents.running.results import Result
 from agents.running.signals import StopRequest
 from agents.running.standing import Standing
@@ -50,27 +50,62 @@ def train(plan: Plan, directory: Path, console: Console, mesh: Mesh | None) -> R
             f"{directory} holds {held} seeds, more than num_seeds={wanted} in its "
             "config.yaml; put that back."
         )
-    first = Trainer(
-        part(plan, 0, held), directory, console, mesh, whole=plan, again=True
-    ).run()
+    first_plan, added_plan = part(plan, 0, held), part(plan, held, wanted - held)
+    first = complete(first_plan, directory, directory)
+    if first is None:
+        first = Trainer(first_plan, directory, console, mesh, whole=plan).run()
     if first.stopped is not None:
         return first
-    count = wanted - held
-    numbers = f"{first.seeds[-1] + 1} to {first.seeds[-1] + count}"
-    console.print(f"added   seeds {numbers}", highlight=False, soft_wrap=True)
-    added = Trainer(
-        part(plan, held, count),
-        directory,
-        console,
-        mesh,
-        whole=plan,
-        kept_in=directory / ADDED,
-        again=True,
-    ).run()
+    seeds = f"{first.seeds[-1] + 1} to {first.seeds[-1] + wanted - held}"
+    console.print(f"added   seeds {seeds}", highlight=False, soft_wrap=True)
+    kept_in = directory / ADDED
+    added = complete(added_plan, directory, kept_in)
+    if added is None:
+        if processes.is_first():
+            write_records(plan, directory)
+        added = Trainer(
+            added_plan, directory, console, mesh, whole=plan, kept_in=kept_in
+        ).run()
     result = joined_result(plan, first, added)
     if added.stopped is None:
         join(plan, directory, result)
     return result
+
+
+def complete(plan: Plan, directory: Path, kept_in: Path) -> Result | None:
+    """The result of seeds that are trained, None where something is left to do.
+
+    Args:
+        plan: of those seeds.
+        directory: of the run.
+        kept_in: where their checkpoints are.
+    """
+    stored, per_update = Stored(kept_in), plan.agent.steps_per_update
+    if stored.latest() is None:
+        return None
+    standing = Standing.of(stored.notes(), per_update)
+    count = plan.config["num_seeds"]
+    finished = standing.updates >= plan.num_updates or len(standing.frozen) == count
+    if not finished or standing.evaluated_at < standing.saved_at:
+        return None
+    seeds = [plan.config["seed"] + index for index in range(count)]
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    init = over_seeds(plan.agent.init, count)
+    params = stored.restore_params(jax.eval_shape(init, keys).params)
+    return Result(
+        plan=plan,
+        directory=directory,
+        seeds=seeds,
+        scores=standing.scores or Evaluator(plan, keys)(params, StopRequest()) or [],
+        evaluated_at=standing.evaluated_at,
+        frozen=standing.frozen,
+        params=params,
+        seed_steps=standing.seed_steps(count, per_update),
+        seconds=standing.seconds,
+        compile_seconds=0.0,
+        train_seconds=0.0,
+        steps=0,
+    )
 
 
 def part(plan: Plan, first: int, count: int) -> Plan:
@@ -127,20 +162,13 @@ def join(plan: Plan, directory: Path, result: Result) -> None:
 def joined_result(plan: Plan, first: Result, added: Result) -> Result:
     """The results of two groups as one."""
     count = len(first.seeds)
-    scores = first.scores or _evaluated(first)
     return dataclasses.replace(
         added,
         plan=plan,
         seeds=first.seeds + added.seeds,
-        scores=scores + added.scores if added.scores else scores,
+        scores=first.scores + added.scores,
         frozen=first.frozen | {i + count: where for i, where in added.frozen.items()},
         params=jax.tree.map(lambda *x: jnp.concatenate(x), first.params, added.params),
         seed_steps=first.seed_steps + added.seed_steps,
         seconds=first.seconds + added.seconds,
     )
-
-
-def _evaluated(result: Result) -> list[Any]:
-    """Scores of a run that was written before checkpoints held them."""
-    keys = jnp.stack([jax.random.key(seed) for seed in result.seeds])
-    return Evaluator(result.plan, keys)(result.params, StopRequest()) or []

@@ -9,7 +9,10 @@ arrays must fit it exactly. Their checksums are kept beside them.
 import contextlib
 import dataclasses
 import logging
+import os
+import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +54,7 @@ class Checkpoints(Stored):
         import orbax.checkpoint as ocp  # takes a second; not needed to look around
 
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # all is told here
+        _silence_late_writers()
         self._ocp = ocp
         number, alone = jax.process_index(), jax.process_count() == 1
         options = ocp.CheckpointManagerOptions(
@@ -100,7 +104,7 @@ class Checkpoints(Stored):
                 )
                 self._manager.wait_until_finished()
         except Exception as error:  # the file system and its libraries fail in any way
-            raise CheckpointError(_first_line(error)) from error
+            raise CheckpointError(_reason(error)) from error
         with contextlib.suppress(OSError):  # it only tells of what is deleted later
             write_whole(self.directory / SAVED, f"{updates}\n")
         files = (self.folder / str(updates)).rglob("*")
@@ -122,7 +126,8 @@ class Checkpoints(Stored):
         try:
             yield
         except Exception:
-            shutil.rmtree(path, ignore_errors=True)
+            for part in (path, *self.folder.glob(f"{updates}.*")):
+                shutil.rmtree(part, ignore_errors=True)  # or the disk stays full
             self._put_back()
             self._manager.reload()
             raise
@@ -138,6 +143,29 @@ class Checkpoints(Stored):
                 aside.rename(path)
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What the system said, where that can be found among what libraries say."""
+    number = getattr(error, "errno", None)
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+        number = int(found[1])
+    if number is not None:
+        return os.strerror(number)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]
+
+
+def _silence_late_writers() -> None:
+    """Leave out the tracebacks of Orbax's writers after it has given up.
+
+    Those under way when one of them fails call into an event loop that is closed by
+    then, and each prints a traceback. What failed is told in one sentence.
+    """
+    shown = sys.unraisablehook
+    if getattr(shown, "__name__", "") == "without_late_writers":
+        return
+
+    def without_late_writers(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            shown(unraisable)
+
+    sys.unraisablehook = without_late_writers

@@ -8,6 +8,9 @@ been compiled. This module only says where.
 import hashlib
 import os
 import platform
+import re
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,7 @@ def use_compilation_cache(setting: str | None) -> str | None:
             f"compiled programs are not kept: compilation_cache={setting} cannot be "
             f"written ({error.strerror}: {error.filename})"
         )
+    _tell_failures_once(directory)
     if current != str(directory):
         _ours["directory"] = str(directory)
         config.update("jax_compilation_cache_dir", str(directory))
@@ -63,6 +67,35 @@ def use_compilation_cache(setting: str | None) -> str | None:
 
 
 _ours: dict[str, str] = {}
+
+
+def _tell_failures_once(directory: Path) -> None:
+    """Put one sentence in place of JAX's warnings about programs it cannot keep."""
+    shown = warnings.showwarning
+    if getattr(shown, "__name__", "") == "told_once":
+        return
+    told = []
+
+    def told_once(message: Any, *arguments: Any, **keywords: Any) -> None:
+        found = _FAILURE.match(str(message))
+        if found is None:
+            shown(message, *arguments, **keywords)
+        elif not told:
+            told.append(True)
+            print(
+                f"note    a compiled program could not be kept or read ({found[1]}); "
+                f"where there is room again, remove {directory}.",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    warnings.showwarning = told_once
+
+
+_FAILURE = re.compile(
+    r"Error (?:reading|writing) persistent compilation cache entry for '[^']*': (.*)",
+    re.DOTALL,
+)
 
 
 def user_directory() -> Path:

@@ -29,6 +29,11 @@ class Standing:
     frozen_after: dict[int, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 
+    def seed_steps(self, num_seeds: int, steps_per_update: int) -> list[int]:
+        """Environment steps that each seed learned from."""
+        updates = [self.frozen_after.get(i, self.updates) for i in range(num_seeds)]
+        return [number * steps_per_update for number in updates]
+
     def notes(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return {

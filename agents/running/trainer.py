@@ -50,7 +50,6 @@ class Trainer:
         *,
         whole: Plan | None = None,
         kept_in: Path | None = None,
-        again: bool = False,
     ):
         """Prepare; nothing is compiled or written yet.
 
@@ -61,11 +60,10 @@ class Trainer:
             mesh: the devices, from `choose_devices`.
             whole: what the run's folder describes, where `plan` is a part of it.
             kept_in: where checkpoints are kept, if not in `directory`.
-            again: whether a run that is complete is no mistake.
         """
         self.plan, self.directory, self.console = plan, directory, console
         self.whole, self.kept_in = whole or plan, kept_in or directory
-        self.mesh, self.again = mesh, again
+        self.mesh = mesh
         config = plan.config
         self.agent = plan.agent
         self.num_seeds = config["num_seeds"]
@@ -152,8 +150,7 @@ class Trainer:
     def _check_there_is_more(self) -> None:
         """Refuse a run that ended, but for one whose result was not written."""
         standing = self.standing
-        unwritten = standing.scores and not is_written(self.whole, self.directory)
-        if self.again or unwritten:
+        if standing.scores and not is_written(self.whole, self.directory):
             return
         if len(standing.frozen) == self.num_seeds:
             raise ConfigError(
@@ -193,11 +190,9 @@ class Trainer:
             evaluated_at=self.standing.evaluated_at,
             frozen=self.standing.frozen,
             params=devices.gather(state.params, self.mesh),
-            seed_steps=[
-                self.standing.frozen_after.get(i, self.standing.updates)
-                * self.agent.steps_per_update
-                for i in range(self.num_seeds)
-            ],
+            seed_steps=self.standing.seed_steps(
+                self.num_seeds, self.agent.steps_per_update
+            ),
             seconds=self._seconds(),
             compile_seconds=compile_seconds,
             train_seconds=time.perf_counter() - self.began,

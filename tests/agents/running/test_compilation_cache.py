@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jax
@@ -85,6 +86,26 @@ def test_a_directory_that_cannot_be_written_costs_one_sentence(enabled, tmp_path
     assert told is not None and "\n" not in told
     assert re.match(r"compiled programs are not kept: .*file cannot be written", told)
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_a_program_that_cannot_be_kept_is_one_sentence(enabled, tmp_path, capsys):
+    """A disk that fills while programs are written: JAX warns of every one."""
+    assert use_compilation_cache(str(tmp_path)) is None
+    shown = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: shown.append(str(message))
+        assert use_compilation_cache(str(tmp_path)) is None
+        for name in ("first", "second"):
+            warnings.warn(
+                f"Error writing persistent compilation cache entry for '{name}': "
+                "OSError: [Errno 28] No space left on device",
+                stacklevel=1,
+            )
+        warnings.warn("something else", stacklevel=1)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "Errno 28" in told and str(tmp_path) in told
+    assert shown == ["something else"]
 
 
 def test_the_least_recently_used_go_first(tmp_path):

@@ -98,6 +98,13 @@ def test_only_whole_ones_are_offered(run):
         restore(run)
 
 
+def test_the_notes_have_a_checksum(run):
+    path = run / "checkpoints" / "2" / "notes" / "metadata"
+    path.write_text(path.read_text().replace('"updates": 2', '"updates": 3'))
+    with pytest.raises(ConfigError, match=r"is damaged \(notes\)"):
+        restore(run)
+
+
 def test_a_checkpoint_from_before_there_were_checksums(run):
     path = run / "checkpoints" / "2" / "notes" / "metadata"
     notes = json.loads(path.read_text())

@@ -154,7 +154,7 @@ def test_resumed_equals_uninterrupted(runs, tmp_path):
             "agent.gamma=0.5",
             "where the run has agent.gamma=0.99; only total_steps, log",
         ),
-        ("num_seeds=3", "num_seeds=3 cannot change on resume"),
+        ("num_seeds=1", "num_seeds=1 cannot change on resume"),
         ("agent.gama=0.5", "Did you mean 'agent.gamma'?"),
         ("seed=1,2", "give one value per setting"),
         ("total_steps=soon", "total_steps='soon' must be a whole number."),
