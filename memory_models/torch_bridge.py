@@ -56,6 +56,11 @@ class TorchMemory(torch.nn.Module):
             model: any memory model, of one stream as always; batches are made here.
         """
         super().__init__()
+        if not isinstance(model, MemoryModel):
+            raise ValueError(
+                "TorchMemory wraps a memory model that is built, as memory_models.make "
+                f"gives it, not {model!r}."
+            )
         arrays, self._rest = eqx.partition(model, eqx.is_inexact_array)
         leaves, self._structure = jax.tree.flatten_with_path(arrays)
         self._names = [_name(path) for path, _ in leaves]

@@ -210,7 +210,8 @@ def test_loss_uses_the_same_pass():
 
 def learned(case, memory_states):
     """Metrics of the agent's own learning stage when it cannot learn."""
-    agent = dataclasses.replace(case.agent, learning_rate=0.0)
+    # Too small to change any weight.
+    agent = dataclasses.replace(case.agent, learning_rate=1e-30)
     optimizer_state = agent.optimizer.init(case.params)
 
     def learn(params, batch, memory_states):
