@@ -4,12 +4,12 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 """
 
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig
-from rich.console import Console
 
 from agents import RunError, Stopped
 from agents.convert import ConfigError
@@ -41,7 +41,7 @@ def start(config: Mapping[str, Any]) -> None:
 
 def fail(error: Exception, status: int) -> None:
     """Say what is wrong in one sentence and stop."""
-    Console(stderr=True).print(f"error: {error}", highlight=False, soft_wrap=True)
+    print(f"error: {error}", file=sys.stderr, flush=True)
     sys.exit(status)
 
 
@@ -65,8 +65,9 @@ def main() -> None:
     if resumes(arguments):
         start(jobs[0])
         return
-    sys.argv[1:] = for_hydra(arguments)
-    job()
+    with tempfile.TemporaryDirectory(prefix="engram-sweep-") as scratch:
+        sys.argv[1:] = for_hydra(arguments, scratch)
+        job()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         agents.Stopped: SIGTERM or Ctrl-C; the run is saved.
         agents.RunError: the run's files cannot be written.
     """
-    console = console or Console()
+    console = console or Console(markup=False)  # paths may hold brackets
     processes.start([config])
     select_device(str(config.get("device", "auto")))
     console = console if processes.is_first() else Console(quiet=True)

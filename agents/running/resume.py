@@ -14,11 +14,12 @@ from omegaconf import OmegaConf
 import envs
 from agents.convert import ConfigError, nearest
 from agents.running.records import CONFIG_FILE, flat
+from agents.running.targets import check_named
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
     *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
-    *("distributed.num_processes", "distributed.process_id"),
+    *("distributed.num_processes", "distributed.process_id", "plugins"),
 )
 """Settings that a resumed run may be given anew."""
 
@@ -65,10 +66,15 @@ def saved_config(directory: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: there is no run in `directory`.
     """
+    check_named(directory)
     path = Path(directory) / CONFIG_FILE
     if not path.is_file():
         runs = [str(p.parent) for p in Path("runs").glob(f"*/*/*/{CONFIG_FILE}")]
         hint = nearest(str(directory), runs)
+        for parent in Path(directory).parents:
+            if str(directory) and (parent / CONFIG_FILE).is_file():
+                hint = f" Did you mean {str(parent)!r}, which {directory} is a part of?"
+                break
         raise ConfigError(
             f"{directory} is not the folder of a run: it has no {CONFIG_FILE}.{hint}"
         )
@@ -105,16 +111,27 @@ def locked(directory: Path) -> Iterator[None]:
 
 def _choices(config: dict[str, Any]) -> dict[str, str]:
     """The choice of every group, as on the command line."""
-    id = config["env"].get("id")
-    return {
-        "env": "custom" if id is None else envs.config_name(id),
-        "memory": config["memory"]["name"],
-        "agent": config["agent"]["name"],
-        "experiment": "default",
+    named = {
+        "env": lambda group: envs.config_name(group["id"]),
+        "memory": lambda group: group["name"],
+        "agent": lambda group: group["name"],
     }
+    chosen = {
+        group: "custom" if "target" in config[group] else name_of(config[group])
+        for group, name_of in named.items()
+    }
+    return {**chosen, "experiment": "default"}
 
 
 def value_of(text: str) -> Any:
     """What `name=text` sets on the command line."""
     value = OverridesParser.create().parse_override(f"name={text}").value()
-    return value.text if isinstance(value, QuotedString) else value
+    return _unquoted(value)
+
+
+def _unquoted(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    return value
