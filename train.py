@@ -5,6 +5,7 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -119,8 +120,9 @@ def check_and_run(arguments: list[str]) -> None:
     if resumes(arguments):
         start(jobs[0])
         return
-    sys.argv[1:] = for_hydra(arguments)
-    sweep(jobs) if len(jobs) > 1 else job()
+    with tempfile.TemporaryDirectory(prefix="engram-sweep-") as scratch:
+        sys.argv[1:] = for_hydra(arguments, scratch)
+        sweep(jobs) if len(jobs) > 1 else job()
 
 
 if __name__ == "__main__":

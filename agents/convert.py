@@ -12,9 +12,10 @@ class ConfigError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, or nothing."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
+    folded = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
+    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""
 
 
 def convert(value: Any, annotation: Any, name: str) -> Any:

@@ -1,9 +1,11 @@
 """Agents by name."""
 
+import dataclasses
 from typing import Any
 
 from agents.convert import nearest
 from agents.ppo import PPO
+from agents.settings import check_parts
 
 _REGISTRY: dict[str, Any] = {}
 
@@ -30,6 +32,8 @@ def lookup(name: str) -> Any:
     Raises:
         KeyError: no such name; the message gives the nearest one.
     """
+    if not isinstance(name, str):
+        raise KeyError(f"an agent's name is text, such as 'ppo', not {name!r}.")
     if name not in _REGISTRY:
         hint = nearest(name, _REGISTRY)
         raise KeyError(f"there is no agent {name!r}.{hint} See agents.names().")
@@ -37,8 +41,24 @@ def lookup(name: str) -> Any:
 
 
 def make(name: str, **settings: Any) -> Any:
-    """Build an agent; `env` and `memory` are needed, other settings have defaults."""
-    return lookup(name)(**settings)
+    """Build an agent; `env` and `memory` are needed, other settings have defaults.
+
+    Raises:
+        KeyError: no such agent; the message names the nearest one.
+        ValueError: no such setting, something missing, or a value that is refused.
+    """
+    target = lookup(name)
+    known = [field.name for field in dataclasses.fields(target)]
+    for setting in settings:
+        if setting not in known:
+            hint = nearest(setting, known)
+            raise ValueError(f"agent {name!r} has no setting {setting!r}.{hint}")
+    parts = {"env": "task, from envs.make", "memory": "memory_models.builder"}
+    for part, kind in parts.items():
+        if part not in settings:
+            raise ValueError(f"agent {name!r} needs {part}=, a {kind}.")
+    check_parts(settings["env"], settings["memory"])
+    return target(**settings)
 
 
 register("ppo", PPO)

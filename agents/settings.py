@@ -1,7 +1,11 @@
 """Checks of settings that agents share: ranges and divisibility, in one sentence."""
 
 import math
+from numbers import Integral, Real
 from typing import Any
+
+from envs.base import Environment
+from memory_models.base import MemoryModel
 
 RANGES: dict[str, tuple[float, float]] = {
     "num_envs": (1, math.inf),
@@ -12,7 +16,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "total_updates": (1, math.inf),
     "encoder_size": (1, math.inf),
     "head_size": (0, math.inf),
-    "learning_rate": (0, math.inf),
     "memory_learning_rate": (0, math.inf),
     "gamma": (0, 1),
     "gae_lambda": (0, 1),
@@ -22,25 +25,63 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Smallest and largest value of a setting; None is always allowed."""
 
-POSITIVE = ("clip_ratio", "clip_value", "max_gradient_norm")
+POSITIVE = ("learning_rate", "clip_ratio", "clip_value", "max_gradient_norm")
 """Settings that must be above 0."""
 
 
+WHOLE = (
+    *("num_envs", "rollout_length", "sequence_length", "num_epochs"),
+    *("num_minibatches", "total_updates", "encoder_size", "head_size"),
+)
+"""Settings that are whole numbers."""
+
+
 def check_ranges(agent: Any) -> None:
-    """Check every setting of `agent` that is listed here.
+    """Check task, memory, and every setting of `agent` that is listed here.
 
     Raises:
-        ValueError: a value out of range, with the range.
+        ValueError: a value of another kind or out of range, with what is allowed.
     """
+    check_parts(agent.env, agent.memory)
     for name, (low, high) in RANGES.items():
         value = getattr(agent, name, None)
+        _check_number(name, value)
         if value is not None and not low <= value <= high:
             allowed = f"at least {low}" if high == math.inf else f"in {low} to {high}"
             raise ValueError(f"agent.{name} must be {allowed}, not {value}.")
     for name in POSITIVE:
         value = getattr(agent, name, None)
+        _check_number(name, value)
         if value is not None and not value > 0:
             raise ValueError(f"agent.{name} must be above 0, not {value}.")
+
+
+def _check_number(name: str, value: Any) -> None:
+    kind, wanted = (Integral, "whole ") if name in WHOLE else (Real, "")
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, kind) or math.isnan(value):
+        raise ValueError(f"agent.{name} must be a {wanted}number, not {value!r}.")
+
+
+def check_parts(env: Any, memory: Any) -> None:
+    """Check that an agent gets a task and a builder of a memory.
+
+    Raises:
+        ValueError: it gets something else, with what makes one.
+    """
+    if not isinstance(env, Environment):
+        raise ValueError(
+            f"an agent's env must be an envs.Environment, such as "
+            f"envs.make('TMaze-v0'), not {env!r}."
+        )
+    if isinstance(memory, MemoryModel) or not callable(memory):
+        built = isinstance(memory, MemoryModel)
+        given = f"a built {type(memory).__name__}" if built else repr(memory)
+        raise ValueError(
+            "an agent's memory must be a builder, such as "
+            f"memory_models.builder('gru', output_size=128), not {given}."
+        )
 
 
 def check_hidden(agent: Any) -> None:

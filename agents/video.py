@@ -7,7 +7,7 @@ where the task says that this choice uses the memory) and what it earned.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from gymnasium import spaces
 from PIL import Image, ImageDraw, ImageFont
 
 from agents.base import Agent
-from agents.convert import ConfigError
+from agents.convert import ConfigError, convert
 from agents.keys import Use, key_for
 from agents.load import Policy, load
 
@@ -120,18 +120,43 @@ def caption(picture: Any, lines: list[str]) -> Image.Image:
     return frame
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one sentence, as `train.py` does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see python -m agents.video --help.\n")
+
+
+def _count(text: str) -> int:
+    """A whole number, 1 or more."""
+    number = convert(text, int, "--episodes")
+    if number < 1:
+        raise ConfigError(f"--episodes={number} must be at least 1.")
+    return number
+
+
 def main() -> None:
     """Read the command line, film, say where the film is."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _Parser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("run", help="folder of the run")
-    parser.add_argument("--seed", type=int, help="which seed of a group")
-    parser.add_argument("--episodes", type=int, default=3)
+    parser.add_argument("--seed", help="which seed of a group")
+    parser.add_argument("--episodes", default="3")
     parser.add_argument("--out", type=Path, help="default: video.gif in the run")
     arguments = parser.parse_args()
     path = arguments.out or Path(arguments.run) / "video.gif"
     try:
-        policy = load(arguments.run, seed=arguments.seed)
-        returns = record(policy, path, episodes=max(1, arguments.episodes))
+        episodes = _count(arguments.episodes)
+        seed = convert(arguments.seed, int | None, "--seed")
+        if path.suffix.lower() != ".gif":
+            raise ConfigError(f"--out={path} must end in .gif, for an animated GIF.")
+        if not path.parent.is_dir() and arguments.out:
+            raise ConfigError(f"--out={path}: there is no folder {path.parent}.")
+        policy = load(arguments.run, seed=seed)
+        returns = record(policy, path, episodes=episodes)
     except (ConfigError, ValueError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(f"{path}: returns {', '.join(f'{x:.2f}' for x in returns)}")

@@ -172,7 +172,7 @@ def _load(name: str) -> tuple[Any, Any]:
     module_name, colon, attribute = name.partition(":")
     with jax.ensure_compile_time_eval(), _lenient():
         if colon:
-            task = getattr(importlib.import_module(module_name), attribute)()
+            task = _own(module_name, attribute)()
             return task, task.default_params
         try:
             gymnax = importlib.import_module("gymnax")
@@ -184,6 +184,24 @@ def _load(name: str) -> tuple[Any, Any]:
                 "pip install gymnax, or name a class of your own as 'module:Class'."
             ) from error
         return gymnax.make(name)
+
+
+def _own(module_name: str, attribute: str) -> Any:
+    """A user's class with the interface of gymnax."""
+    told = f"name={module_name}:{attribute}"
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{told} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+    target = getattr(module, attribute, None)
+    if not (hasattr(target, "step_env") and hasattr(target, "reset_env")):
+        raise ValueError(
+            f"{told} is no class with the interface of gymnax, because it has no "
+            "reset_env and step_env."
+        )
+    return target
 
 
 @functools.cache

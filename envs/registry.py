@@ -8,11 +8,12 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_type_hints
 
 import gymnasium
 
 from envs.base import Environment
+from envs.parameter_types import check_types
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,8 @@ def make(id: str, **parameters: Any) -> Environment:
 
 def lookup(id: str) -> Entry:
     """The registry entry of `id`."""
+    if not isinstance(id, str):
+        raise KeyError(f"an environment id is text, such as 'TMaze-v0', not {id!r}.")
     if id not in _REGISTRY:
         hint = _nearest(id, _REGISTRY)
         raise KeyError(f"there is no environment {id!r}.{hint} See envs.names().")
@@ -112,9 +115,19 @@ def _check_parameters(
         if name not in known:
             hint = _nearest(name, known)
             raise ValueError(f"{id} has no parameter {name!r}.{hint}")
+    check_types(types_of(target), given, id)
+
+
+def types_of(target: type) -> dict[str, Any]:
+    """The types of a class's fields, as far as they can be read."""
+    try:
+        return get_type_hints(target)
+    except (NameError, TypeError, AttributeError):  # for a type checker alone
+        return {}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, or nothing."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
+    folded = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
+    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""

@@ -7,6 +7,7 @@ the same bit for bit as resetting every row at every step and selecting.
 """
 
 import dataclasses
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
@@ -87,6 +88,17 @@ class VectorEnv:
     hidden: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.env, Environment):
+            raise ValueError(
+                f"VectorEnv runs an envs.Environment, whose reset and step JAX can "
+                f"compile, not {self.env!r:.80}; batch a numpy Gymnasium environment "
+                "with gymnasium.vector, or write it as an envs.Environment."
+            )
+        for name in ("num_envs", "rows_per_round"):
+            value = getattr(self, name)
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if not whole and (value is not None or name == "num_envs"):
+                raise ValueError(f"{name} must be a whole number, not {value!r}.")
         if self.num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, not {self.num_envs}.")
         if self.rows_per_round is not None and self.rows_per_round < 1:

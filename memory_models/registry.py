@@ -3,12 +3,13 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
 
 from memory_models.base import MemoryModel
 from memory_models.matching import fitted_option
+from memory_models.option_types import check_types
 from memory_models.stack import Stack
 
 Columns = dict[str, tuple[int, int]]
@@ -50,6 +51,11 @@ def _every_memory(
 COMMON = inspect.signature(_every_memory).parameters
 """The options that `builder_of` adds to a model's own."""
 
+COMMON_TYPES = {k: v for k, v in get_type_hints(_every_memory).items() if k in COMMON}
+"""Their types."""
+
+MOST_LAYERS = 256
+
 
 def register(name: str, target: Callable[..., MemoryModel]) -> None:
     """Register a model class (or function) under a snake-case name.
@@ -80,7 +86,10 @@ def check_signature(name: str, target: Any) -> None:
     """
     if not callable(target):
         raise ValueError(f"{name!r} is {target!r}, which is not a class or function.")
-    signature = inspect.signature(target).parameters
+    try:
+        signature = inspect.signature(target).parameters
+    except (TypeError, ValueError) as error:  # some built-in classes have none
+        raise ValueError(f"cannot use {name!r} as a memory: {error}.") from None
     for needed in ("input_size", "output_size", "key"):
         if needed not in signature:
             raise ValueError(
@@ -106,6 +115,8 @@ def lookup(name: str) -> Callable[..., MemoryModel]:
     Raises:
         KeyError: no such name; the message gives the nearest one.
     """
+    if not isinstance(name, str):
+        raise KeyError(f"a memory's name is text, such as 'gru', not {name!r}.")
     if name not in _REGISTRY:
         hint = _nearest(name, _REGISTRY)
         raise KeyError(
@@ -117,6 +128,15 @@ def lookup(name: str) -> Callable[..., MemoryModel]:
 def reads_columns(name: str) -> bool:
     """Whether a registered model reads observation keys by name."""
     return _takes_columns(lookup(name))
+
+
+def types_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a model's options, as far as they are written and can be read."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # for a type checker alone
+        return {}
 
 
 def _takes_columns(target: Callable[..., Any]) -> bool:
@@ -166,7 +186,7 @@ def builder_of(
     Raises:
         ValueError: no such option, or one that cannot be combined with the others.
     """
-    signature = inspect.signature(target).parameters
+    check_signature(name, target)
     known = list(options_of(target))
     for option in given:
         if option not in known:
@@ -175,25 +195,12 @@ def builder_of(
     common = {
         option: given.pop(option, parameter.default)
         for option, parameter in COMMON.items()
-        if option not in signature
+        if option not in inspect.signature(target).parameters
     }
+    _check_given(target, name, {"output_size": output_size, **common, **given})
     layers, glu = common.get("num_layers", 1), common.get("glu", False)
-    if layers < 1:
-        raise ValueError(
-            f"memory {name!r} got num_layers={layers}; it must be 1 or more."
-        )
     stacked = layers > 1 or glu
     wants_columns = _takes_columns(target)
-    if stacked and wants_columns:
-        raise ValueError(
-            f"memory {name!r} reads observation keys by name, which only the first "
-            "layer of a stack sees; use num_layers=1 and glu=false."
-        )
-    if glu and getattr(target, "feeds_forward", False):
-        raise ValueError(
-            f"memory {name!r} has a feed-forward layer of its own, so glu=true would "
-            "add nothing; use glu=false."
-        )
 
     def build_sized(input_size, key, columns, given) -> MemoryModel:
         if stacked:
@@ -210,6 +217,11 @@ def builder_of(
     def build(
         input_size: int, *, key: PRNGKeyArray, columns: Columns | None = None
     ) -> MemoryModel:
+        check_types({"input_size": int}, {"input_size": input_size}, f"memory {name!r}")
+        if input_size < 1:
+            raise ValueError(
+                f"memory {name!r} got input_size={input_size}; it must be 1 or more."
+            )
         values = {"output_size": output_size, **given}
         if common.get("match") is not None:
 
@@ -224,6 +236,32 @@ def builder_of(
         return build_sized(input_size, key, columns, values)
 
     return build
+
+
+def _check_given(target: Any, name: str, given: dict[str, Any]) -> None:
+    """Check the types of all options, and that those every memory has fit together."""
+    told = f"memory {name!r}"
+    check_types({"output_size": int, **COMMON_TYPES, **types_of(target)}, given, told)
+    own = inspect.signature(target).parameters
+    layers = 1 if "num_layers" in own else given["num_layers"]
+    glu = False if "glu" in own else given["glu"]
+    for option, value, most in (
+        ("output_size", given["output_size"], None),
+        ("num_layers", layers, MOST_LAYERS),
+    ):
+        if value < 1 or (most and value > most):
+            allowed = f"1 to {most}" if most else "1 or more"
+            raise ValueError(f"{told} got {option}={value}; it must be {allowed}.")
+    if (layers > 1 or glu) and _takes_columns(target):
+        raise ValueError(
+            f"{told} reads observation keys by name, which only the first layer of a "
+            "stack sees; use num_layers=1 and glu=false."
+        )
+    if glu and getattr(target, "feeds_forward", False):
+        raise ValueError(
+            f"{told} has a feed-forward layer of its own, so glu=true would add "
+            "nothing; use glu=false."
+        )
 
 
 def _sizing(target: Any, budget: str, given: dict[str, Any]) -> tuple[str | None, int]:
@@ -249,23 +287,34 @@ def make(
     return build(input_size, key=key, columns=columns)
 
 
-def column(columns: Columns, key: str, *, needed_by: str) -> tuple[int, int]:
+def column(
+    columns: Columns, key: str, *, needed_by: str, options: tuple[str, ...] = ()
+) -> tuple[int, int]:
     """The slice of the features that carries observation key `key`.
+
+    Args:
+        columns: which slice comes from which key.
+        key: the one that is needed.
+        needed_by: name of the memory, for the message.
+        options: of the memory, that say which keys it reads.
 
     Raises:
         ValueError: the observation has no such key; the message lists those it has.
     """
     if key not in columns:
         has = ", ".join(sorted(repr(name) for name in columns)) or "no named keys"
+        named = ", ".join(f"memory.{option}" for option in options)
+        other = f"another key ({named}), " if named else ""
         raise ValueError(
             f"memory {needed_by!r} needs the observation key {key!r}, but this task's "
-            f"features have {has}; choose a task that observes {key!r}, or a memory "
-            "that does not need it."
+            f"features have {has}; choose {other}a task that observes {key!r}, or a "
+            "memory that does not need it."
         )
     return columns[key]
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, or nothing."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
+    folded = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
+    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""

@@ -56,6 +56,11 @@ class TorchMemory(torch.nn.Module):
             model: any memory model, of one stream as always; batches are made here.
         """
         super().__init__()
+        if not isinstance(model, MemoryModel):
+            raise ValueError(
+                "TorchMemory wraps a memory model that is built, as memory_models.make "
+                f"gives it, not {model!r}."
+            )
         self._program = Program(model)
         leaves = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
         for name, leaf in zip(self._program.names, leaves, strict=True):

@@ -4,21 +4,21 @@
 """
 
 import dataclasses
-import importlib
-import inspect
-import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import envs
 from agents import registry as agents_registry
-from agents.convert import ConfigError, convert, convert_all, nearest
+from agents.base import Agent
+from agents.convert import ConfigError, convert, convert_all
 from agents.running import processes
+from agents.running.choices import BOUND, CONFIG_DIRECTORY
+from agents.running.plugins import load_plugins
+from agents.running.targets import called, check_named, load_target
 from envs import registry as envs_registry
 from memory_models import registry as memory_registry
 
-CONFIG_DIRECTORY = Path(__file__).resolve().parents[2] / "configs"
+__all__ = ["CONFIG_DIRECTORY", "Plan", "build"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +51,25 @@ def build(config: Mapping[str, Any]) -> Plan:
     Raises:
         ConfigError: anything wrong, in one sentence.
     """
-    settings = dict(config)
+    settings = {"plugins": (), **config}
+    if settings.get("device") in ("cuda", "rocm", "nvidia"):
+        raise ConfigError(
+            f"device={settings['device']} is called gpu: write device=gpu."
+        )
     for name, annotation in _TOP_LEVEL.items():
         settings[name] = convert(settings.get(name), annotation, name)
+    load_plugins(settings["plugins"])
     for group, annotations in _GROUPS.items():
         settings[group] = convert_all(settings[group], annotations, group)
     settings["distributed"] = processes.check(settings)
     _check_limits(settings)
-    env = build_partial(build_env(settings["env"]), settings["partial"])
+    task = build_env(settings["env"])
+    own = task.name if isinstance(task, envs.Gymnax) else None
+    settings["env"] = called(settings["env"], "env.id", own)
+    env = build_partial(task, settings["partial"])
     evaluation_env = _evaluation_env(settings, env)
+    for group in ("memory", "agent"):
+        settings[group] = called(settings[group], f"{group}.name")
     memory, raw_keys = build_memory(settings["memory"])
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     agent = build_agent(settings["agent"], env, memory, raw_keys)
@@ -67,9 +77,9 @@ def build(config: Mapping[str, Any]) -> Plan:
     agent = dataclasses.replace(agent, total_updates=num_updates)
     return Plan(
         config=settings,
-        env_name=_env_name(settings["env"]),
-        memory_name=str(settings["memory"]["name"]),
-        agent_name=str(settings["agent"]["name"]),
+        env_name=envs.config_name(settings["env"]["id"]),
+        memory_name=settings["memory"]["name"],
+        agent_name=settings["agent"]["name"],
         env=env,
         evaluation_env=evaluation_env,
         agent=agent,
@@ -97,7 +107,8 @@ def _check_limits(settings: Mapping[str, Any]) -> None:
         value = (settings[group] if group else settings)[key]
         if value is not None and not low <= value <= high:
             allowed = f"at least {low}" if value < low else f"at most {high:,}"
-            raise ConfigError(f"{name}={value} must be {allowed}.")
+            shown = value if abs(value) < 10**18 else f"{value:.3g}"
+            raise ConfigError(f"{name}={shown} must be {allowed}.")
     last = settings["seed"] + settings["num_seeds"] - 1
     if last >= 2**32:
         raise ConfigError(f"the last seed, {last}, must be below 2**32.")
@@ -105,6 +116,8 @@ def _check_limits(settings: Mapping[str, Any]) -> None:
         raise ConfigError("run_directory is empty; name a folder, such as runs.")
     if settings["compilation_cache"] == "":
         raise ConfigError("compilation_cache is empty; use auto, a folder, or null.")
+    if settings["resume"] is not None:
+        check_named(settings["resume"])
     exploration = settings["evaluation"]["exploration"]
     if exploration not in (None, 0.0):
         raise ConfigError(
@@ -124,6 +137,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "resume": str | None,
     "start_from": str | None,
     "compilation_cache": str | None,
+    "plugins": tuple[str, ...],
 }
 _GROUPS: dict[str, dict[str, Any]] = {
     "evaluation": {
@@ -147,7 +161,7 @@ def build_env(config: Mapping[str, Any], prefix: str = "env") -> envs.Environmen
     """The task of an `env` group, which messages call `prefix`."""
     given = dict(config)
     if "target" in given:
-        target = _load(given.pop("target"), "env.target", envs.Environment)
+        target = load_target(given.pop("target"), "env.target", envs.Environment)
         given = dict(given.pop("args", None) or {})
         defaults, prefix = {}, f"{prefix}.args"
     else:
@@ -157,9 +171,9 @@ def build_env(config: Mapping[str, Any], prefix: str = "env") -> envs.Environmen
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
         target, defaults = entry.target, entry.defaults
+    types = envs_registry.types_of(target)
     annotations = {
-        name: _field_type(target, field)
-        for name, field in envs_registry.parameters(target).items()
+        name: types.get(name, Any) for name in envs_registry.parameters(target)
     }
     arguments = {**defaults, **convert_all(given, annotations, prefix)}
     return _construct(target, arguments, prefix)
@@ -206,23 +220,26 @@ def build_memory(
     given.pop("reconstruction_weight", None)  # the agent's, in `build`
     raw_keys = convert(given.pop("raw_keys", ()), tuple[str, ...], "memory.raw_keys")
     output_size = convert(given.pop("output_size"), int, "memory.output_size")
-    prefix = "memory"
+    common = {}
     if "target" in given:
-        target = _load(given.pop("target"), "memory.target", None)
+        target = load_target(given.pop("target"), "memory.target", None)
         try:
             memory_registry.check_signature(name, target)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"memory.target: {error}") from error
+        common = {key: given[key] for key in memory_registry.COMMON if key in given}
         given, prefix = dict(given.pop("args", None) or {}), "memory.args"
     else:
+        prefix = "memory"
         try:
             target = memory_registry.lookup(name)
         except KeyError as error:
             raise ConfigError(str(error.args[0])) from None
-    hints = _hints(target)
+    hints = {**memory_registry.COMMON_TYPES, **memory_registry.types_of(target)}
     options = memory_registry.options_of(target)
     annotations = {name: hints.get(name, Any) for name in options}
     arguments = convert_all(given, annotations, prefix)
+    arguments |= _common(common, arguments)
     if output_size < 1:
         raise ConfigError(f"memory.output_size={output_size} must be at least 1.")
     try:
@@ -232,6 +249,23 @@ def build_memory(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return build, raw_keys
+
+
+def _common(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The options beside `memory.args` that every memory has, unless at their default.
+
+    A class may have an option of the same name with a default of its own, which ours
+    must not replace.
+    """
+    options = memory_registry.COMMON
+    converted = convert_all(given, memory_registry.COMMON_TYPES, "memory")
+    changed = {k: v for k, v in converted.items() if v != options[k].default}
+    for name in changed:
+        if name in own:
+            raise ConfigError(
+                f"memory.{name} and memory.args.{name} are the same option; give one."
+            )
+    return changed
 
 
 def reconstructing(
@@ -251,24 +285,34 @@ def build_agent(
     raw_keys: tuple[str, ...],
 ) -> Any:
     """The agent of an `agent` group, with its network's structure checked."""
-    given = dict(config)
+    given, prefix = dict(config), "agent"
     name = given.pop("name")
-    try:
-        target = agents_registry.lookup(name)
-    except KeyError as error:
-        raise ConfigError(str(error.args[0])) from None
+    if "target" in given:
+        target = load_target(given.pop("target"), "agent.target", Agent)
+        given, prefix = dict(given.pop("args", None) or {}), "agent.args"
+    else:
+        try:
+            target = agents_registry.lookup(name)
+        except KeyError as error:
+            raise ConfigError(str(error.args[0])) from None
+    types = envs_registry.types_of(target)
     annotations = {
-        field.name: _field_type(target, field)
+        field.name: types.get(field.name, Any)
         for field in dataclasses.fields(target)
-        if field.name not in ("env", "memory", "raw_keys", "total_updates", "axis_name")
+        if field.name not in BOUND
     }
-    arguments = convert_all(given, annotations, "agent")
+    arguments = convert_all(given, annotations, prefix)
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}
-    agent = _construct(target, arguments, "agent")
+    agent = _construct(target, arguments, prefix)
     try:
         agent.check()
     except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from error
+    except (OverflowError, MemoryError) as error:
+        raise ConfigError(
+            "some number of this configuration is too large to compute with: "
+            f"{str(error).splitlines()[0].rstrip('.')}."
+        ) from error
     return agent
 
 
@@ -278,46 +322,4 @@ def _construct(target: Any, arguments: dict[str, Any], prefix: str) -> Any:
     except (TypeError, ValueError) as error:
         message = str(error).splitlines()[0]
         told = message if message.startswith(prefix) else f"{prefix}: {message}"
-        raise ConfigError(told) from error
-
-
-def _load(path: Any, name: str, base: type | None) -> Any:
-    """The object that 'module:attribute' names."""
-    if not isinstance(path, str) or path.count(":") != 1:
-        raise ConfigError(
-            f"{name}={path!r} must look like 'my_package.my_module:MyClass'."
-        )
-    module_name, attribute = path.split(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a module of the user's may fail in any way
-        raise ConfigError(
-            f"{name}={path!r} cannot be imported: {type(error).__name__}: {error}."
-        ) from error
-    if not hasattr(module, attribute):
-        raise ConfigError(
-            f"{name}={path!r}: module {module_name!r} has no {attribute!r}."
-            + nearest(attribute, [n for n in vars(module) if not n.startswith("_")])
-        )
-    target = getattr(module, attribute)
-    if base is not None and not (inspect.isclass(target) and issubclass(target, base)):
-        raise ConfigError(
-            f"{name}={path!r} is not a subclass of envs.{base.__name__}; see "
-            "docs/adding_an_environment.md."
-        )
-    return target
-
-
-def _hints(target: Any) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target
-    return typing.get_type_hints(function)
-
-
-def _field_type(target: type, field: dataclasses.Field) -> Any:
-    return typing.get_type_hints(target).get(field.name, Any)
-
-
-def _env_name(config: Mapping[str, Any]) -> str:
-    if "target" in config:
-        return envs.config_name(str(config["target"]).split(":")[-1])
-    return envs.config_name(config["id"])
+        raise ConfigError(told if told.endswith((".", "?")) else f"{told}.") from error

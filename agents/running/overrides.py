@@ -4,114 +4,85 @@ Hydra composes the configuration; this module only reads the same overrides firs
 that a typo becomes one sentence with the nearest valid name.
 """
 
-import dataclasses
 import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gymnasium
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import envs
-from agents.convert import ConfigError, nearest
-from agents.running.config import CONFIG_DIRECTORY
+from agents.convert import ConfigError, convert, nearest
+from agents.running.choices import CONFIG_DIRECTORY, GROUPS, group_options
+from agents.running.plugins import load_plugins
 from agents.running.resume import choices_of, resumed_config, value_of
+from agents.running.targets import NUMPY_TASKS
+from agents.running.words import OPEN_KEYS, for_hydra, split, values
 
-GROUPS = ("env", "memory", "agent", "experiment")
+__all__ = [
+    "check",
+    "compose_config",
+    "default_config",
+    "for_hydra",
+    "group_options",
+    "plain",
+    "resumes",
+]
+
 EVALUATION = "evaluation."
-OPEN_KEYS = ("env.args.", "memory.args.", EVALUATION + "env.")
-"""Keys that no file lists: the parameters of a user's own class, and those of the task
-that are to differ in evaluations."""
-
 FIXED_KEYS = ("env.id", "memory.name", "agent.name")
-"""Keys that a choice of group sets; another value would keep the group's settings."""
+"""Keys that a choice of group sets; another value would keep the group's settings. A
+class of one's own may be called as one likes."""
 
-_HYDRA_FLAGS_WITH_VALUE = (
-    *("--cfg", "-c", "--config-name", "-cn", "--config-path", "-cp"),
-    *("--config-dir", "-cd", "--package", "-p"),
-)
 _MANY_JOBS = 64
-
-
-def _store_tasks_without_a_file() -> list[str]:
-    """Make registered tasks choices of env though they have no file; their names.
-
-    Those are the numbered settings of one task, such as MemoryLength30-v0: their
-    files would differ in that number alone.
-    """
-    stored = []
-    for id in envs.names():
-        name = envs.config_name(id)
-        if not (CONFIG_DIRECTORY / "env" / f"{name}.yaml").exists():
-            node = {"id": id, **dataclasses.asdict(envs.make(id))}
-            ConfigStore.instance().store(group="env", name=name, node=node)
-            stored.append(name)
-    return stored
-
-
-_STORED = {"env": _store_tasks_without_a_file()}
-
-
-def group_options(group: str) -> list[str]:
-    """Names that a group can be set to."""
-    files = (CONFIG_DIRECTORY / group).glob("*.yaml")
-    return sorted([*(path.stem for path in files), *_STORED.get(group, ())])
 
 
 def check(arguments: Sequence[str]) -> list[dict[str, Any]]:
     """Check command-line arguments; return the configuration of every job.
 
     Args:
-        arguments: the words after `train.py`. Words that start with '-' are left to
-            Hydra, and so are its own settings (`hydra.`, `hydra/`).
+        arguments: the words after `train.py`.
 
     Raises:
         ConfigError: the first mistake found, in one sentence.
     """
-    parser = OverridesParser.create()
-    choices: list[list[str]] = []
-    for before, word in zip(["", *arguments], arguments, strict=False):
-        if (
-            before in _HYDRA_FLAGS_WITH_VALUE
-            or word.startswith("-")
-            or word.lstrip("+~").startswith("hydra")
-        ):
-            continue
-        if "=" not in word and not word.startswith("~"):
-            raise ConfigError(
-                f"{word!r} is not a setting: write name=value, for example "
-                "env=tmaze or seed=1."
-            )
-        try:
-            override = parser.parse_override(word)
-        except HydraException:
-            raise ConfigError(
-                f"{word!r} cannot be read: write name=value and quote values with "
-                "spaces or commas."
-            ) from None
-        choices.append(_texts(override, word))
+    words = split(arguments)
+    load_plugins(_plugins(words.settings))  # first: they add choices
+    choices = [values(setting) for setting in words.settings]
     if resumes(arguments):
         return [_resumed(choices)]
-    if len(choices) > 0 and not {"-m", "--multirun"} & set(arguments):
+    if not words.sweeps:
         several = [texts for texts in choices if len(texts) > 1]
         if several:
+            shown = [*several[0][:4], *(["..."] if len(several[0]) > 4 else [])]
             raise ConfigError(
-                f"{', '.join(several[0])} are several runs; add -m to make a sweep."
+                f"{', '.join(shown)} are several runs; add -m to make a sweep."
             )
     return [compose_config(job) for job in _jobs(choices)]
 
 
+def _plugins(settings: Sequence[str]) -> list[str]:
+    """The modules that the words name."""
+    given = [text for text in settings if text.lstrip("+").startswith("plugins=")]
+    return [
+        name
+        for setting in given
+        for text in values(setting)
+        for name in convert(
+            value_of(text.partition("=")[2]), tuple[str, ...], "plugins"
+        )
+    ]
+
+
 def resumes(arguments: Sequence[str]) -> bool:
     """Whether the command line goes on with a run instead of starting one."""
-    words = [word.partition("=") for word in arguments]
-    return any(k == "resume" and v not in ("null", "") for k, _, v in words)
+    words = [word.lstrip("+").partition("=") for word in arguments]
+    return any(k == "resume" and v != "null" for k, _, v in words)
 
 
 def _resumed(choices: list[list[str]]) -> dict[str, Any]:
@@ -142,51 +113,25 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an unknown group option or key.
     """
-    groups, settings = [], []
+    load_plugins(_plugins(overrides))
+    groups, settings = {}, []
     for text in overrides:
-        key, _, value = text.partition("=")
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} is not a setting: write name=value.")
         name = key.lstrip("+")
         if name in GROUPS:
-            options = group_options(name)
-            if value not in options:
-                raise ConfigError(
-                    f"there is no {name} {value!r}.{nearest(value, options)}"
-                )
-            groups.append(f"{name}={value}")
+            groups[name] = _choice(name, value)
         else:
             settings.append((name, value))
+    words = [f"{group}={choice}" for group, choice in groups.items()]
     with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
-        chosen = _chosen(tuple(groups))
+        chosen = _chosen(tuple(words))
         known = _keys(OmegaConf.to_container(chosen, resolve=False))
-        words = list(groups)
-        for name, value in settings:
-            if not name.startswith(OPEN_KEYS):
-                _check_settable(name, chosen)
-                if name not in known:
-                    raise ConfigError(
-                        f"there is no setting {name!r} here.{nearest(name, known)}"
-                    )
-                words.append(f"{name}={value}")
-            elif name.startswith(EVALUATION):
-                own = name.removeprefix(EVALUATION)
-                if not own.startswith(OPEN_KEYS):
-                    _check_settable(own, chosen)
-                    if own not in known:
-                        raise ConfigError(
-                            f"there is no setting {own!r} here, so {name} changes "
-                            f"nothing.{nearest(own, known)}"
-                        )
-                words.append(f"++{name}={value}")
-            elif (group := name.split(".")[0]) + ".args" not in known:
-                raise ConfigError(
-                    f"{name}={value} needs {group}=custom: only a class of your own "
-                    "has open args."
-                )
-            else:
-                words.append(f"++{name}={value}")
+        words += [_setting(name, value, chosen, known) for name, value in settings]
         try:
             config = compose("config", overrides=words)
-        except HydraException as error:
+        except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(
                 f"{_first_line(error)}: the value is of another kind than this setting."
             ) from None
@@ -199,6 +144,58 @@ def default_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return compose_config([f"{group}={name}" for group, name in chosen.items()])
 
 
+def _choice(group: str, value: str) -> str:
+    """The choice of a group, if there is such a one."""
+    given = value_of(value) if value else value
+    options = group_options(group)
+    if isinstance(given, str) and given in options:
+        return given
+    if given in ("", None):
+        raise ConfigError(
+            f"{group}={value} names no choice; write {group}=<choice>, or leave it out."
+        )
+    if not isinstance(given, str):
+        raise ConfigError(f"{group}={value} must be the name of one choice.")
+    numpy_task = given.lower() in ("gymnasium", "gym") or given in gymnasium.registry
+    if group == "env" and numpy_task and not given.startswith("engram/"):
+        raise ConfigError(f"env={given}: {NUMPY_TASKS}")
+    hint = nearest(envs.config_name(given) if group == "env" else given, options)
+    raise ConfigError(f"there is no {group} {given!r}.{hint}")
+
+
+def _setting(name: str, value: str, chosen: Any, known: Sequence[str]) -> str:
+    """One setting as Hydra takes it, if the choices have it."""
+    if not name.startswith(OPEN_KEYS):
+        _check_settable(name, chosen)
+        if name not in known:
+            raise ConfigError(f"there is no setting {name!r} here.{_hint(name, known)}")
+        return f"{name}={value}"
+    if name.startswith(EVALUATION):
+        own = name.removeprefix(EVALUATION)
+        if not own.startswith(OPEN_KEYS):
+            _check_settable(own, chosen)
+            if own not in known:
+                raise ConfigError(
+                    f"there is no setting {own!r} here, so {name} changes "
+                    f"nothing.{nearest(own, known)}"
+                )
+    elif (group := name.split(".")[0]) + ".args" not in known:
+        raise ConfigError(
+            f"{name}={value} needs {group}=custom: only a class of your own has open "
+            "args."
+        )
+    return f"++{name}={value}"
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """What may be meant: a setting of one's own class, the same name in a group."""
+    group, _, key = name.partition(".")
+    if key and f"{group}.args" in known:
+        return f" Did you mean '{group}.args.{key}'?"
+    inside = [other for other in known if other.endswith(f".{name}")]
+    return nearest(name, inside or known)
+
+
 @functools.cache
 def _chosen(groups: tuple[str, ...]) -> Any:
     """What the choices of groups come to, for its keys: it may be out of date."""
@@ -208,13 +205,9 @@ def _chosen(groups: tuple[str, ...]) -> Any:
 def _check_settable(name: str, chosen: Any) -> None:
     """Refuse keys that a group fixes, and values for a whole block of settings."""
     group = name.split(".")[0]
-    if name in FIXED_KEYS and name != "memory.name":
+    if name in FIXED_KEYS and "target" not in chosen[group]:
         raise ConfigError(
             f"{name} belongs to the choice of {group}; write {group}=<choice>."
-        )
-    if name == "memory.name" and "target" not in chosen.memory:
-        raise ConfigError(
-            "memory.name belongs to the choice of memory; write memory=<choice>."
         )
     if OmegaConf.is_dict(OmegaConf.select(chosen, name)):
         raise ConfigError(f"{name} holds settings; set one of them: {name}.key=value.")
@@ -233,28 +226,6 @@ def plain(config: Any) -> dict[str, Any]:
     assert isinstance(container, dict)
     container.pop("hydra", None)
     return {str(key): value for key, value in container.items()}
-
-
-def for_hydra(arguments: Sequence[str]) -> list[str]:
-    """The arguments as Hydra wants them: open keys may be added."""
-    return [f"++{a}" if a.startswith(OPEN_KEYS) else a for a in arguments]
-
-
-def _texts(override: Override, word: str) -> list[str]:
-    """`name=value` for every value that one override sweeps over."""
-    if override.is_delete() or (override.is_add() and not override.is_force_add()):
-        raise ConfigError(
-            f"{word!r} adds or deletes a setting, but all settings exist already; "
-            "write name=value."
-        )
-    if override.package is not None:
-        raise ConfigError(f"{word!r} names a package; write group=choice without '@'.")
-    name = override.key_or_group
-    if override.is_sweep_override():
-        values = list(override.sweep_string_iterator())
-    else:
-        values = [override.get_value_element_as_str()]
-    return [f"{name}={value}" for value in values]
 
 
 def _keys(tree: Any, prefix: str = "") -> list[str]:

@@ -1,6 +1,7 @@
 """The plan: what a run is about to do, told before it starts."""
 
 import dataclasses
+import math
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from agents.devices import describe_devices
 from agents.running.config import Plan
 from agents.running.sizes import Sizes, describe_sizes
 from envs.base import Card, Return
-from memory_models import state_bytes
+from memory_models import MemoryModel, state_bytes
 
 
 def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
@@ -24,44 +25,69 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
-    memory = network.actor.memory
-    total = count(network) - count(network.statistics)
-    of_memory = count(memory)
     parameters = ", ".join(
         f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
     )
-    copies = " (one each for actor and critic)" if agent.separate_memories else ""
     per_update = agent.steps_per_update
     lines = [
         f"task    {plan.env_name} ({parameters})",
         f"        {_demand(card)}",
         f"        {_returns(card)}",
         *_evaluated(plan),
-        f"memory  {plan.memory_name}: {of_memory:,} of {total:,} parameters, "
-        f"{state_bytes(memory):,} bytes of state per stream{copies}; "
-        f"{_context(memory.card.context)}",
-        f"agent   {plan.agent_name}: {agent.num_envs} environments x "
-        f"{agent.rollout_length} steps, gradients over {agent.gradient_steps_back} "
-        f"steps, {agent.num_epochs} epochs x {agent.num_minibatches} minibatches",
+        f"memory  {_memory(plan, network)}",
+        f"agent   {_agent(plan)}",
         f"device  {describe_devices(mesh, agent)}; {describe_sizes(sizes)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
         f" ({plan.config['total_steps']:,} asked for), "
         f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
     ]
-    for demanding in (card, plan.evaluation_env.card):
-        note = warning(
-            demanding, memory.card, plan.memory_name, agent.gradient_steps_back
-        )
-        if note:
-            break
+    note, memories = None, _memories(network)
+    steps = getattr(agent, "gradient_steps_back", math.inf)
+    for demanding in (card, plan.evaluation_env.card) if memories else ():
+        note = note or warning(demanding, memories[0].card, plan.memory_name, steps)
     if note:
         lines.append(f"note    {note}")
     return "\n".join(lines)
 
 
+def _memories(network: Any) -> list[MemoryModel]:
+    """The memories in a network, of which a critic may have one of its own."""
+    leaves = jax.tree.leaves(network, is_leaf=lambda x: isinstance(x, MemoryModel))
+    return [leaf for leaf in leaves if isinstance(leaf, MemoryModel)]
+
+
+def _memory(plan: Plan, network: Any) -> str:
+    """What the memory weighs; a custom agent may do without it."""
+    statistics = getattr(network, "statistics", None)
+    total = count(network) - count(statistics)
+    memories = _memories(network)
+    if not memories:
+        return f"{plan.memory_name}: not used by this agent, of {total:,} parameters"
+    memory = memories[0]
+    copies = " (one each for actor and critic)" if len(memories) == 2 else ""
+    return (
+        f"{plan.memory_name}: {count(memory):,} of {total:,} parameters, "
+        f"{state_bytes(memory):,} bytes of state per stream{copies}; "
+        f"{_context(memory.card.context)}"
+    )
+
+
+def _agent(plan: Plan) -> str:
+    """How an update is made, as far as the agent has settings for it."""
+    agent, name = plan.agent, plan.agent_name
+    wanted = ("rollout_length", "gradient_steps_back", "num_epochs", "num_minibatches")
+    if any(getattr(agent, setting, None) is None for setting in wanted):
+        return f"{name}: {agent.num_envs} environments"
+    return (
+        f"{name}: {agent.num_envs} environments x {agent.rollout_length} steps, "
+        f"gradients over {agent.gradient_steps_back} steps, {agent.num_epochs} epochs "
+        f"x {agent.num_minibatches} minibatches"
+    )
+
+
 def warning(
-    card: Card, memory_card: Any, memory_name: str, gradient_steps: int
+    card: Card, memory_card: Any, memory_name: str, gradient_steps: float
 ) -> str | None:
     """One line if the cue lies further back than the memory or the gradient reaches.
 

@@ -16,11 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 import envs
 from agents.convert import ConfigError, nearest
 from agents.running.records import CONFIG_FILE, flat
+from agents.running.targets import check_named
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
     *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
-    *("distributed.num_processes", "distributed.process_id"),
+    *("distributed.num_processes", "distributed.process_id", "plugins"),
 )
 """Settings that a resumed run may be given anew."""
 
@@ -84,6 +85,7 @@ def saved_config(directory: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: there is no run in `directory`, or its file holds no settings.
     """
+    check_named(directory)
     path = Path(directory) / CONFIG_FILE
     if not path.is_file():
         runs = [str(p.parent) for p in Path("runs").glob(f"*/*/*/{CONFIG_FILE}")]
@@ -190,4 +192,12 @@ def choices_of(config: Mapping[str, Any], where: str) -> dict[str, str]:
 def value_of(text: str) -> Any:
     """What `name=text` sets on the command line."""
     value = OverridesParser.create().parse_override(f"name={text}").value()
-    return value.text if isinstance(value, QuotedString) else value
+    return _unquoted(value)
+
+
+def _unquoted(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    return value

@@ -67,8 +67,11 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
     agent, config = plan.agent, plan.config
     _check_counts(
         {
-            f"agent.num_envs={agent.num_envs}": agent.num_envs,
-            f"agent.rollout_length={agent.rollout_length}": agent.rollout_length,
+            **{
+                f"agent.{name}={getattr(agent, name)}": getattr(agent, name)
+                for name in ("num_envs", "rollout_length")
+                if hasattr(agent, name)  # agents of one's own may collect otherwise
+            },
             "the longest episode of this task": max(
                 env.card.max_episode_steps or 0
                 for env in (plan.env, plan.evaluation_env)
@@ -91,7 +94,9 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
         {"agent.num_envs x agent.rollout_length": agent.steps_per_update},
         "lower one of them",
     )
-    steps = plan.num_updates * agent.num_epochs * agent.num_minibatches
+    steps = plan.num_updates * math.prod(
+        getattr(agent, name, 1) for name in ("num_epochs", "num_minibatches")
+    )
     _check_counts(
         {f"total_steps={config['total_steps']}, counted in gradient steps,": steps},
         "lower it, or raise agent.num_envs or agent.rollout_length",
@@ -112,7 +117,7 @@ def _largest(sizes: Sizes, plan: Plan) -> str:
     """The largest part of the sizes, and what to lower."""
     agent, config = plan.agent, plan.config
     streams = f"agent.num_envs={agent.num_envs}"
-    steps = f"agent.rollout_length={agent.rollout_length}"
+    steps = f"agent.rollout_length={getattr(agent, 'rollout_length', None)}"
     memory = f"memory.output_size={config['memory']['output_size']}"
     episodes = f"evaluation.episodes={config['evaluation']['episodes']}"
     remedies = {
@@ -151,14 +156,16 @@ def measure(
     try:
         key = jax.eval_shape(jax.random.key, 0)
         state = jax.eval_shape(agent.init, key)
-        streams = state.streams
-        rollout = jax.eval_shape(agent.rollout, state.params, streams, key)[1]
-        batch = jax.eval_shape(agent.advantages, state.params, streams, rollout)
-        learning = _learning(agent, state.params, batch, rollout.memory_states)
         starts = [
             _bytes(jax.eval_shape(env.reset, key))
             for env in (agent.env, evaluation_env or agent.env)
         ]
+        if not all(hasattr(agent, stage) for stage in _STAGES):
+            return _state_alone(agent, state, num_seeds, episodes, starts)
+        streams = state.streams
+        rollout = jax.eval_shape(agent.rollout, state.params, streams, key)[1]
+        batch = jax.eval_shape(agent.advantages, state.params, streams, rollout)
+        learning = _learning(agent, state.params, batch, rollout.memory_states)
     except (OverflowError, MemoryError) as error:
         raise ConfigError(
             "some number of this configuration is too large to compute with: "
@@ -175,6 +182,26 @@ def measure(
         rollout=num_seeds * _bytes(rollout),
         learning=num_seeds * learning,
         evaluation=num_seeds * evaluation,
+    )
+
+
+_STAGES = ("rollout", "advantages", "loss")
+"""Methods of an agent that learns from rollouts, whose sizes can be told apart."""
+
+
+def _state_alone(
+    agent: Any, state: Any, num_seeds: int, episodes: int, starts: list[int]
+) -> Sizes:
+    """What is known of any agent: the state, and its streams while evaluating."""
+    streams = sum(_bytes(getattr(state, name)) for name in agent.stream_fields)
+    evaluation = episodes * streams // agent.num_envs
+    return Sizes(
+        parameters=num_seeds * (_bytes(state) - streams),
+        environments=num_seeds * streams,
+        memories=0,
+        rollout=0,
+        learning=0,
+        evaluation=num_seeds * (evaluation + episodes * (starts[1] - starts[0])),
     )
 
 

@@ -94,7 +94,11 @@ class DualCodingMemory(MemoryModel):
                 f"top_k={top_k}, num_slots={num_slots}, slot_size={slot_size}."
             )
         names = (key_column, value_column)
-        first, second = (column(columns, n, needed_by="dual_coding") for n in names)
+        options = ("key_column", "value_column")
+        first, second = (
+            column(columns, name, needed_by="dual_coding", options=options)
+            for name in names
+        )
         directions = 2 if both_directions else 1
         keys = jax.random.split(key, 3 + directions)
         self.encode = (

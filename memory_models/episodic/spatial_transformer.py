@@ -289,4 +289,6 @@ def _place_slice(columns: Columns, place_key: str) -> tuple[int, int]:
             f"{place_key!r} is only passed on encoded; add it to memory.raw_keys."
         )
     needed = raw if raw in columns else place_key
-    return column(columns, needed, needed_by="spatial_transformer")
+    return column(
+        columns, needed, needed_by="spatial_transformer", options=("place_key",)
+    )

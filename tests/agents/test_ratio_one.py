@@ -217,7 +217,8 @@ def test_loss_uses_the_same_pass():
 def learned():
     """Metrics of the agent's own learning stage when it cannot learn."""
     case = case_of("gru")
-    agent = dataclasses.replace(case.agent, learning_rate=0.0)
+    # Too small to change any weight.
+    agent = dataclasses.replace(case.agent, learning_rate=1e-30)
     optimizer_state = agent.optimizer.init(case.params)
 
     @jax.jit

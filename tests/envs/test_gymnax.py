@@ -100,7 +100,7 @@ def test_from_the_command_line():
     ]
     plan = build(check(words)[0])
     assert plan.env == envs.Gymnax(f"{MODULE}:TellsTruncation", 4)
-    assert plan.env_name == "gymnax"
+    assert plan.env_name == "tells_truncation"
 
 
 def test_without_the_package(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 import memory_models
+from memory_models.registry import COMMON
 
 RAW_KEYS = {"spatial_transformer": ["place"]}
 """Of the models that read an observation key as it is."""
@@ -36,12 +37,14 @@ def test_keys_and_defaults_are_those_of_the_model(name):
 
 def test_custom_has_a_target_and_arguments():
     config = yaml.safe_load((FOLDER / "custom.yaml").read_text())
+    common = {name: option.default for name, option in COMMON.items()}
     assert config == {
-        "name": "custom",
+        "name": None,
         "target": None,
         "output_size": 128,
         "args": {},
         "raw_keys": [],
+        **common,
     }
 
 

@@ -178,7 +178,7 @@ def test_every_task_is_a_choice():
 
 
 def test_every_agent_has_a_config_with_its_settings():
-    assert group_options("agent") == agents.names()
+    assert group_options("agent") == sorted([*agents.names(), "custom"])
     for name in agents.names():
         text = (CONFIG_DIRECTORY / "agent" / f"{name}.yaml").read_text()
         plan = build(compose_config([f"agent={name}"]))
@@ -223,20 +223,22 @@ def run_train(*arguments):
 
 
 def test_the_command_line_itself():
-    wrong = run_train("memory=hcm")
+    wrong = run_train("env=[tmaze]")
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
     assert wrong.stderr.strip().count("\n") == 0
-    assert wrong.stderr.startswith("error: there is no memory 'hcm'.")
+    assert wrong.stderr == "error: env=[tmaze] must be the name of one choice.\n"
     for line, words in {
         "device=gpu": "device=gpu, but JAX finds none here",
         "-m device=cpu,gpu": "choose one device",
         "-m num_devices=1,3 device=cpu": "num_devices=3 does not split agent.num_envs",
-        "run_directory=/proc/x": "run_directory=/proc/x cannot be written",
+        "memory=none -m seed=0,1 run_directory=/proc/x": "/proc/x cannot be written",
     }.items():
         refused = run_train(*line.split(), "experiment=smoke")
         assert refused.returncode == 2, line
         assert "Traceback" not in refused.stderr and words in refused.stderr
+        assert refused.stderr.strip().count("\n") == 0
+    assert not (CONFIG_DIRECTORY.parent / "multirun.yaml").exists()
     help = run_train("--help")
     assert help.returncode == 0
     assert "env: " in help.stdout and "tmaze" in help.stdout
