@@ -7,14 +7,14 @@ import dataclasses
 import importlib
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import envs
 from agents import registry as agents_registry
 from agents.convert import ConfigError, convert, convert_all, nearest
-from agents.running import processes
+from agents.running import processes, user_classes
 from envs import registry as envs_registry
 from memory_models import registry as memory_registry
 
@@ -51,18 +51,21 @@ def build(config: Mapping[str, Any]) -> Plan:
     Raises:
         ConfigError: anything wrong, in one sentence.
     """
-    settings = dict(config)
+    settings = {"check": True, **config}
     for name, annotation in _TOP_LEVEL.items():
         settings[name] = convert(settings.get(name), annotation, name)
     for group, annotations in _GROUPS.items():
         settings[group] = convert_all(settings[group], annotations, group)
     settings["distributed"] = processes.check(settings)
     _check_limits(settings)
-    env = build_partial(build_env(settings["env"]), settings["partial"])
+    task = build_env(settings["env"])
+    user_classes.check_task(settings, task)
+    env = build_partial(task, settings["partial"])
     evaluation_env = _evaluation_env(settings, env)
     memory, raw_keys = build_memory(settings["memory"])
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
-    agent = build_agent(settings["agent"], env, memory, raw_keys)
+    check = user_classes.memory_check(settings, build_memory)
+    agent = build_agent(settings["agent"], env, memory, raw_keys, check)
     num_updates = -(-settings["total_steps"] // agent.steps_per_update)
     agent = dataclasses.replace(agent, total_updates=num_updates)
     return Plan(
@@ -123,6 +126,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "run_directory": str,
     "resume": str | None,
     "compilation_cache": str | None,
+    "check": bool,
 }
 _GROUPS: dict[str, dict[str, Any]] = {
     "evaluation": {
@@ -248,8 +252,17 @@ def build_agent(
     env: envs.Environment,
     memory: memory_registry.Builder,
     raw_keys: tuple[str, ...],
+    check_memory: Callable[[Any], None] = lambda agent: None,
 ) -> Any:
-    """The agent of an `agent` group, with its network's structure checked."""
+    """The agent of an `agent` group, with its network's structure checked.
+
+    Args:
+        config: the group.
+        env: the task.
+        memory: the memory builder.
+        raw_keys: keys that it wants raw.
+        check_memory: what to ask of the agent before its network is built.
+    """
     given = dict(config)
     name = given.pop("name")
     try:
@@ -264,6 +277,7 @@ def build_agent(
     arguments = convert_all(given, annotations, "agent")
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}
     agent = _construct(target, arguments, "agent")
+    check_memory(agent)
     try:
         agent.check()
     except (TypeError, ValueError) as error:

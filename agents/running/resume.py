@@ -17,8 +17,8 @@ from agents.running.records import CONFIG_FILE, flat
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
-    *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
-    *("distributed.num_processes", "distributed.process_id"),
+    *("device", "num_devices", "compilation_cache", "check"),
+    *("distributed.coordinator", "distributed.num_processes", "distributed.process_id"),
 )
 """Settings that a resumed run may be given anew."""
 
