@@ -6,7 +6,7 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import hydra
@@ -28,6 +28,8 @@ from agents.running.overrides import (
 )
 from agents.running.report import Ended, tell_sweep
 from agents.running.sizes import check_sizes
+from agents.running.user_classes import blame
+from agents.running.user_errors import told
 
 ended: list[Ended] = []
 """What each job of the command line came to."""
@@ -47,8 +49,6 @@ def start(config: Mapping[str, Any]) -> None:
     ended.append(Ended(config, None, "failed"))
     try:
         ended[-1] = Ended(config, run(config))
-    except ConfigError as error:
-        fail(error, 2)
     except RunError as error:
         fail(error, 1)
     except Stopped as stopped:
@@ -58,12 +58,27 @@ def start(config: Mapping[str, Any]) -> None:
         ended[-1] = Ended(config, None, "stopped by SIGINT")
         tell("stopped by Ctrl-C; a run keeps what its checkpoints hold.")
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        fail(reason(error, [config]), 2)
+
+
+def reason(error: Exception, jobs: Sequence[Mapping[str, Any]]) -> Exception:
+    """What is wrong in a configuration or in a class of the user's own, if that is it.
+
+    Raises:
+        Exception: the error itself, where it is our own.
+    """
+    found = told(error) or blame(jobs, build)
+    if found is None and not isinstance(error, ConfigError):
+        raise error
+    return found or error
 
 
 def fail(error: Exception, status: int) -> None:
     """Say what is wrong with a job in one sentence."""
     tell(f"error: {error}")
-    ended[-1] = ended[-1]._replace(failure=f"failed: {error}")
+    sentence = str(error).splitlines()[0]
+    ended[-1] = ended[-1]._replace(failure=f"failed: {sentence}")
     statuses.append(status)
 
 
@@ -103,6 +118,7 @@ def main() -> None:
 
 def check_and_run(arguments: list[str]) -> None:
     """Check every job of a command line, then run them."""
+    jobs: list[dict[str, Any]] = []
     try:
         jobs = check(arguments)
         devices = {str(config["device"]) for config in jobs}
@@ -115,8 +131,8 @@ def check_and_run(arguments: list[str]) -> None:
                 plan = build(config)
                 mesh = choose_devices(plan.config["num_devices"], plan.agent)
                 check_sizes(plan, mesh)
-    except ConfigError as error:
-        refuse(error)
+    except Exception as error:
+        refuse(reason(error, jobs))
     if resumes(arguments):
         start(jobs[0])
         return

@@ -51,7 +51,8 @@ def load(
 
 def load_plan(run: str | Path) -> Plan:
     """Task and agent of a run, rebuilt from its configuration."""
-    return build(resumed_config(str(run), (), compose_config))
+    config = resumed_config(str(run), (), compose_config)
+    return build({**config, "check": False})  # it has trained
 
 
 class Policy:

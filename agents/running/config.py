@@ -4,14 +4,14 @@
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import envs
 from agents import registry as agents_registry
 from agents.base import Agent
 from agents.convert import ConfigError, convert, convert_all
-from agents.running import processes
+from agents.running import processes, user_classes
 from agents.running.choices import BOUND, CONFIG_DIRECTORY
 from agents.running.plugins import load_plugins
 from agents.running.targets import called, check_named, load_target
@@ -51,7 +51,7 @@ def build(config: Mapping[str, Any]) -> Plan:
     Raises:
         ConfigError: anything wrong, in one sentence.
     """
-    settings = {"plugins": (), **config}
+    settings = {"plugins": (), "check": True, **config}
     if settings.get("device") in ("cuda", "rocm", "nvidia"):
         raise ConfigError(
             f"device={settings['device']} is called gpu: write device=gpu."
@@ -66,13 +66,15 @@ def build(config: Mapping[str, Any]) -> Plan:
     task = build_env(settings["env"])
     own = task.name if isinstance(task, envs.Gymnax) else None
     settings["env"] = called(settings["env"], "env.id", own)
+    user_classes.check_task(settings, task)
     env = build_partial(task, settings["partial"])
     evaluation_env = _evaluation_env(settings, env)
     for group in ("memory", "agent"):
         settings[group] = called(settings[group], f"{group}.name")
     memory, raw_keys = build_memory(settings["memory"])
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
-    agent = build_agent(settings["agent"], env, memory, raw_keys)
+    check = user_classes.memory_check(settings, build_memory)
+    agent = build_agent(settings["agent"], env, memory, raw_keys, check)
     num_updates = -(-settings["total_steps"] // agent.steps_per_update)
     agent = dataclasses.replace(agent, total_updates=num_updates)
     return Plan(
@@ -138,6 +140,7 @@ _TOP_LEVEL: dict[str, Any] = {
     "start_from": str | None,
     "compilation_cache": str | None,
     "plugins": tuple[str, ...],
+    "check": bool,
 }
 _GROUPS: dict[str, dict[str, Any]] = {
     "evaluation": {
@@ -283,8 +286,17 @@ def build_agent(
     env: envs.Environment,
     memory: memory_registry.Builder,
     raw_keys: tuple[str, ...],
+    check_memory: Callable[[Any], None] = lambda agent: None,
 ) -> Any:
-    """The agent of an `agent` group, with its network's structure checked."""
+    """The agent of an `agent` group, with its network's structure checked.
+
+    Args:
+        config: the group.
+        env: the task.
+        memory: the memory builder.
+        raw_keys: keys that it wants raw.
+        check_memory: what to ask of the agent before its network is built.
+    """
     given, prefix = dict(config), "agent"
     name = given.pop("name")
     if "target" in given:
@@ -304,6 +316,7 @@ def build_agent(
     arguments = convert_all(given, annotations, prefix)
     arguments |= {"env": env, "memory": memory, "raw_keys": raw_keys}
     agent = _construct(target, arguments, prefix)
+    check_memory(agent)
     try:
         agent.check()
     except (TypeError, ValueError) as error:

@@ -20,8 +20,8 @@ from agents.running.targets import check_named
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
-    *("device", "num_devices", "compilation_cache", "distributed.coordinator"),
-    *("distributed.num_processes", "distributed.process_id", "plugins"),
+    *("device", "num_devices", "compilation_cache", "check", "plugins"),
+    *("distributed.coordinator", "distributed.num_processes", "distributed.process_id"),
 )
 """Settings that a resumed run may be given anew."""
 

@@ -28,10 +28,11 @@ def _shapes(env: Environment, name: str, function: Callable[..., Any], *args) ->
     except _TRACING_ERRORS as error:
         raise problem(
             env,
-            f"cannot trace {name}: {str(error).splitlines()[0]}.",
+            f"cannot trace {name}: {str(error).splitlines()[0].rstrip('.')}.",
             "Tasks run inside compiled programs, where values are not known to Python.",
             "Replace Python `if`, `while`, `int(...)` and numpy calls on array values "
-            "by jax.numpy.where, jax.lax and jax.numpy.",
+            "by jax.numpy.where, jax.lax.cond and jax.numpy.",
+            name,
         ) from error
 
 
@@ -65,19 +66,39 @@ def _mismatch(space: Any, value: Any, path: str) -> str | None:
     return f"{path} is {_describe(value)}, not {dtype}{shape} as {space} says"
 
 
+def _unpacked(env: Environment, name: str, value: Any, wanted: str) -> tuple:
+    """A tuple of as many entries as `wanted` names."""
+    count = wanted.count(",") + 1
+    if isinstance(value, tuple) and len(value) == count:
+        return value
+    length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
+    raise problem(
+        env,
+        f"returns {type(value).__name__}{length} from {name}, not {count} values.",
+        "Callers unpack them by position.",
+        f"Return {wanted}.",
+        name,
+    )
+
+
 def check_types(env: Environment, where: str) -> None:
     """Structures, shapes and dtypes of all that `reset` and `step` return."""
     key = jax.random.key(0)
-    observation, state = _shapes(env, "reset", env.reset, key)
+    start = _shapes(env, "reset", env.reset, key)
+    observation, state = _unpacked(env, "reset", start, "(observation, state)")
     action = _shapes(env, "action_space", lambda k: sample(env.action_space, k), key)
     transition = _shapes(env, "step", env.step, key, state, action)
-    if not isinstance(transition, tuple) or len(transition) != 6:
+    wanted = "(observation, state, reward, terminated, truncated, info)"
+    transition = _unpacked(env, "step", transition, wanted)
+    if (
+        _describe(transition[0]) == _describe(state) != _describe(observation)
+    ) and _describe(transition[1]) == _describe(observation):
         raise problem(
             env,
-            f"returns {type(transition).__name__} of length {len(transition)} from "
-            "step.",
-            "Callers unpack six values.",
-            "Return (observation, state, reward, terminated, truncated, info).",
+            "returns the state before the observation from step.",
+            "Callers unpack them by position.",
+            f"Return {wanted}.",
+            "step",
         )
     after, next_state, reward, terminated, truncated, info = transition
     for name, value in (("reset", observation), ("step", after)):
@@ -88,6 +109,7 @@ def check_types(env: Environment, where: str) -> None:
                 f"returns from {name}{where}: {difference}.",
                 "Networks and buffers are built from the space.",
                 "Convert with .astype(...), or correct observation_space.",
+                name,
             )
     if _describe(state) != _describe(next_state):
         raise problem(
@@ -96,6 +118,7 @@ def check_types(env: Environment, where: str) -> None:
             f"step gives {_describe(next_state)}.",
             "A rollout is a scan, whose carry must keep shapes and dtypes.",
             "Give every leaf a fixed dtype in both, e.g. jnp.zeros((), jnp.int32).",
+            "step",
         )
     flags = [f"{flag.dtype}{list(flag.shape)}" for flag in (terminated, truncated)]
     floating = jnp.issubdtype(reward.dtype, jnp.floating) and reward.shape == ()
@@ -106,6 +129,7 @@ def check_types(env: Environment, where: str) -> None:
             f"{flags[1]} from step{where}.",
             "They are a floating scalar and two boolean scalars.",
             "Convert with .astype(envs.base.float_dtype()) and comparisons.",
+            "step",
         )
     _check_info(env, info)
 
@@ -117,6 +141,7 @@ def _check_info(env: Environment, info: Any) -> None:
             f"returns info {_describe(info)}.",
             "Analysis looks entries up by name.",
             "Return a dict from strings to arrays, the same at every step.",
+            "step",
         )
     for name in RESERVED_INFO_KEYS:
         if name not in info:
@@ -128,6 +153,7 @@ def _check_info(env: Environment, info: Any) -> None:
                 f"returns info[{name!r}] as {_describe(info[name])}.",
                 "It is a reserved name with one meaning in every task.",
                 f"Make it a scalar of type {kind.__name__}, or rename the entry.",
+                "step",
             )
     if ("phase" in info) != bool(env.card.phases):
         raise problem(
@@ -150,6 +176,7 @@ def check_optional_methods(env: Environment) -> None:
                 f"returns {_describe(found)} from {name}.",
                 "Optional methods have fixed results too.",
                 f"Return {wanted}.",
+                name,
             )
 
     if env.oracle is not None:
@@ -205,7 +232,8 @@ def check_pure(env: Environment) -> None:
             _program(function, *args),
         )
         same = len(constants) == len(constants_again) and all(
-            np.array_equal(one, other)
+            (one.dtype, one.shape, one.tobytes())
+            == (other.dtype, other.shape, other.tobytes())  # nan equals itself
             for one, other in zip(constants, constants_again, strict=True)
         )
         if text != again or not same:
@@ -216,4 +244,5 @@ def check_pure(env: Environment) -> None:
                 "the compiled program and then repeats for ever.",
                 "Draw everything from `key` with jax.random and keep what changes in "
                 "the state.",
+                name,
             )

@@ -46,6 +46,7 @@ class _Watched(Environment):
             "reward": jnp.isfinite(reward),
             "phase": (phase >= 0) & (phase < max(1, len(self.env.card.phases))),
             "moved_on": ~equal(after, state.first_state),
+            "extents": extents(observation),
         }
         after = _WatchedState(after, state.first_state)
         return observation, after, reward, terminated, truncated, watched
@@ -61,6 +62,25 @@ class _Watched(Environment):
     @property
     def card(self) -> Card:
         return self.env.card
+
+
+def extents(observation: Any) -> Any:
+    """Smallest and largest number of every leaf; nan where there is one."""
+    return jax.tree.map(
+        lambda x: jnp.stack([x.min(initial=jnp.inf), x.max(initial=-jnp.inf)]),
+        jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), observation),
+    )
+
+
+def _wider(one: Any, other: Any) -> Any:
+    """The extents of two together, of which `other` has streams as its first axis."""
+    return jax.tree.map(
+        lambda a, b: jnp.stack(
+            [jnp.minimum(a[0], b[:, 0].min()), jnp.maximum(a[1], b[:, 1].max())]
+        ),
+        one,
+        other,
+    )
 
 
 def equal(one: Any, other: Any) -> Any:
@@ -82,6 +102,8 @@ class Play(NamedTuple):
         restart_key: `[streams]`, the key of that start by the vectoriser's rule.
         start_inside: the first observations lie in their space.
         always: what held at every step, by the names of `_Watched.step`'s info.
+        start_extents, extents: smallest and largest number of every leaf of the first
+            observations, and of those that steps led to; nan where there was one.
     """
 
     running: Any
@@ -93,6 +115,8 @@ class Play(NamedTuple):
     restart_key: Any
     start_inside: Any
     always: dict[str, Any]
+    start_extents: Any
+    extents: Any
 
 
 def _choose(env: Environment, by_oracle: Any, key: Any, state: Any) -> Any:
@@ -120,6 +144,8 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
     observation, state = batch.reset(reset_key)
     inside = jax.vmap(lambda x: contains(env.observation_space, x))(observation)
     nothing = jnp.zeros(streams, bool)
+    first = jax.vmap(extents)(observation)
+    never = jax.tree.map(lambda x: jnp.asarray([jnp.inf, -jnp.inf], x.dtype), first)
     play = Play(
         running=~nothing,
         episode_return=state.episode_return,
@@ -133,6 +159,8 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
             name: jnp.ones((), bool)
             for name in ("observation", "action", "reward", "phase")
         },
+        start_extents=_wider(never, first),
+        extents=never,
     )
 
     def body(carry: Any, step_key: Any) -> Any:
@@ -165,6 +193,8 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
             ),
             start_inside=play.start_inside,
             always=always,
+            start_extents=play.start_extents,
+            extents=_wider(play.extents, step.info["extents"]),
         )
         return (state, play), None
 

@@ -20,7 +20,7 @@ class _Blankable(Partial):
     """A task whose observation can be blank, which a flag beside it says.
 
     Observations are `{"observation": the task's, "visible": 0 or 1}`. A blank one is
-    zero, or the nearest number to it that its Box contains; `visible` tells it from a
+    zero, or the nearest number to it that its space contains; `visible` tells it from a
     real zero.
     """
 
@@ -41,12 +41,18 @@ class _Blankable(Partial):
 def _nothing(space: gymnasium.Space, like: Any) -> Any:
     parts = children(space)
     if parts is None:
-        low = getattr(space, "low", getattr(space, "start", 0))
-        high = getattr(space, "high", np.inf)
+        low, high = _bounds(space)
         value = np.clip(np.zeros(like.shape), low, np.maximum(low, high))
         return jnp.asarray(value, like.dtype)
     found = {name: _nothing(part, like[name]) for name, part in parts}
     return found if isinstance(space, spaces.Dict) else tuple(found.values())
+
+
+def _bounds(space: gymnasium.Space) -> tuple[Any, Any]:
+    if isinstance(space, spaces.Box):
+        return space.low, space.high
+    low = getattr(space, "start", 0)
+    return low, low + getattr(space, "nvec", getattr(space, "n", 1)) - 1
 
 
 @dataclasses.dataclass(frozen=True)

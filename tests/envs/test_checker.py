@@ -1,6 +1,7 @@
 """Every message of `envs.check_env`, each by a small task that earns it."""
 
 import dataclasses
+import time
 
 import gymnasium
 import jax
@@ -64,6 +65,14 @@ def with_card(**changes):
     return broken(card=property(lambda self: card(**changes)))
 
 
+def with_wrong_word(**word):
+    """A card with an entry that its own annotation forbids."""
+    wrong = card()
+    for name, value in word.items():
+        object.__setattr__(wrong, name, value)
+    return broken(card=property(lambda self: wrong))
+
+
 def with_info(**info):
     return with_step(lambda state, *results: (*results[:5], info))
 
@@ -82,10 +91,16 @@ def numpy_reset(self, key):
     return value, (value, jnp.zeros((), jnp.int32))
 
 
+def nan_reset(self, key):
+    value, state = Good.reset(self, key)
+    return value * jnp.nan, (value * jnp.nan, state[1])
+
+
 def constant_key_reset(self, key):
     return Good.reset(self, jax.random.key(7))
 
 
+ONE = exact(1.0)
 COUNTER = iter(range(10**6))
 
 
@@ -109,12 +124,14 @@ def replaced(position, value):
     return with_step(change)
 
 
-ONE = exact(1.0)
 TWO_PHASES = ("watch", "answer")
 CASES = {
     "is not an envs.Environment": object(),
     "annotates 'size', which is not a field": Undecorated(),
-    "cannot be hashed": Unhashable(),
+    "holds a list in its field 'sizes', so it cannot be hashed": Unhashable(),
+    r"holds an array, float32\[2\], in its field 'sizes'": Unhashable(
+        jnp.zeros(2, jnp.float32)
+    ),
     "has observation_space Text": broken(
         observation_space=property(lambda self: spaces.Text(3))
     ),
@@ -128,12 +145,32 @@ CASES = {
     "claims to need 'object' memory": with_card(memory="object"),
     r"has horizon \(5, 4\)": with_card(horizon=(5, 4)),
     r"has horizon \(0, 4\) with max_episode_steps 3": with_card(horizon=(0, 4)),
+    "claims to need no memory, but recall 1.0 is above": with_card(
+        recall=ONE, oracle=ONE
+    ),
+    r"claims to need no memory, but has horizon \(0, 2\)": with_card(horizon=(0, 2)),
+    "has needs_previous_action=True and outside_memory=False": with_card(
+        needs_previous_action=True
+    ),
+    "has memory 'objects' on its card": with_wrong_word(memory="objects"),
+    "has truncates 0 on its card": with_wrong_word(truncates=0),
+    "has floor 1.0 above recall 0.0": with_card(
+        floor=ONE, memoryless=unknown("nobody tried")
+    ),
     "has floor Return": with_card(floor=Return(None, "exact")),
     "has recall Return": with_card(recall=Return(1.0, "simulated")),
     "cannot trace step: Attempted boolean conversion": with_step(
         lambda state, *results: results[bool(state[1] > 0) * 6 :]
     ),
-    r"of length 5 from step": with_step(lambda state, *results: results[1:]),
+    r"returns tuple of length 5 from step, not 6 values": with_step(
+        lambda state, *results: results[1:]
+    ),
+    "returns dict from reset, not 2 values": broken(
+        reset=lambda self, key: {"observation": jnp.zeros(1)}
+    ),
+    "returns the state before the observation from step": with_step(
+        lambda state, *results: (results[1], results[0], *results[2:])
+    ),
     r"from step: observation is float32\[2\], not float32\[1\]": replaced(
         0, lambda results, state: jnp.zeros(2)
     ),
@@ -165,11 +202,15 @@ CASES = {
     "traces reset to a different program": broken(reset=numpy_reset),
     "different keys give one and the same start": broken(reset=constant_key_reset),
     "gave two different starts for one key": broken(reset=callback_reset),
-    "returned an observation outside": replaced(
+    r"from step an observation outside Box.*: its numbers were 0.* to 2\.": replaced(
         0, lambda results, state: jnp.where(state[1] == 2, 2.0, results[0])
     ),
-    "observation outside": replaced(
+    "from step an observation with nan in it": replaced(
         0, lambda results, state: jnp.where(state[1] == 2, jnp.nan, results[0])
+    ),
+    "from reset an observation with nan in it": broken(reset=nan_reset),
+    "from reset an observation outside": broken(
+        observation_space=property(lambda self: spaces.Box(0.0, 0.01, (1,), np.float32))
     ),
     "chose an action outside": broken(
         oracle=lambda self, key, state: jnp.full((), 2, jnp.int32)
@@ -202,12 +243,19 @@ def auto_reset(env, key, state, action):
     return observation, after, *rest
 
 
+ONLY_THE_WHOLE_CHECK = ("has floor 1.0 on", "has oracle 1.0 on", "under jax.enable_x64")
+
+
 @pytest.mark.parametrize("message", CASES)
 def test_message(message):
     case = CASES[message]
+    if not any(text in message for text in ONLY_THE_WHOLE_CHECK):
+        with pytest.raises(envs.CheckError, match=message):
+            envs.check_env(case, fast=True)
     with pytest.raises(envs.CheckError, match=message) as caught:
         envs.check_env(case, episodes=16)
     assert str(caught.value).count(". ") >= 2  # what, why, what to do
+    assert str(caught.value) == f"{caught.value.wrong} {caught.value.rest}"
 
 
 def test_phase_out_of_range():
@@ -258,3 +306,23 @@ class Rich(Good):
 def test_good_tasks_pass():
     envs.check_env(Good(), episodes=16)
     envs.check_env(Rich(), episodes=16)
+    envs.check_env(Good(), fast=True)
+    began = time.process_time()  # processor time: a busy machine does not matter
+    envs.check_env(Rich(), fast=True)
+    assert time.process_time() - began < 4
+
+
+def test_a_state_may_hold_nan_where_the_start_repeats():
+    """It is no second start for one key."""
+    env = broken(
+        reset=lambda self, key: (Good.reset(self, key)[0], STATE_WITH_NAN),
+        step=lambda self, key, state, action: (
+            jnp.zeros(1, jnp.float32),
+            (state[0], state[1] + 1),
+            *Good.step(self, key, state, action)[2:],
+        ),
+    )
+    envs.check_env(env, fast=True)
+
+
+STATE_WITH_NAN = (jnp.full(1, jnp.nan, jnp.float32), jnp.zeros((), jnp.int32))

@@ -1,5 +1,6 @@
 """Wrappers that show less, against the task that they wrap."""
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from agents.convert import ConfigError
 from agents.running.config import build
 from agents.running.overrides import check
 from envs.partial import Delayed, Flicker, Noisy, WithoutKeys
+from envs.partial.blank import _nothing
 from envs.popgym.cartpole import CartPole
 from tests.agents.toy import MaskedToy
 from tests.envs.test_vector import Chained
@@ -118,6 +120,16 @@ def test_blank_lies_in_the_space():
     env = Flicker(task, 0.5)
     blank = env._blank(task.reset(jax.random.key(0))[0])
     assert task.observation_space.contains(np.asarray(blank["observation"]))
+
+
+@pytest.mark.parametrize("start", [-7, 4])
+def test_blank_lies_in_a_space_that_does_not_begin_at_zero(start):
+    for space, shape in (
+        (gymnasium.spaces.Discrete(3, start=start), ()),
+        (gymnasium.spaces.MultiDiscrete([3, 2], start=[start, start]), (2,)),
+    ):
+        blank = np.asarray(_nothing(space, jnp.zeros(shape, jnp.int32)))
+        assert space.contains(blank if shape else np.int64(blank))
 
 
 def test_cards():
