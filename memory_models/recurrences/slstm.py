@@ -20,7 +20,8 @@ Cell = tuple[Units, Units, Units, Units]
 class ScalarLSTM(MemoryModel):
     """sLSTM of xLSTM (Beck et al. 2024), with convolution, norm and skip connection.
 
-        u = x W_u + b_u,   w = layer_norm(u),   v = silu(convolution(w))  [outputs]
+        u = x W_u + b_u,   w = layer_norm(x) W_u + b_u             [outputs]
+        v = silu(convolution(w))
         [i~, f~] = v W_v + h R + b,   [z~, o~] = w W_z + h R + b
         f = sigmoid(f~),   m' = max(log f + m, i~)
         c' = f exp(m - m') c + exp(i~ - m') tanh(z~)
@@ -31,9 +32,9 @@ class ScalarLSTM(MemoryModel):
     c / n is a mean of what was written, weighted by the gates; m keeps the exponentials
     in range, and no gradient flows through it, as nothing depends on it. R mixes units
     of the same head; the last norm is of every head alone. n is at least 1 after any
-    input. The input of the paper's block is u; it begins with the first norm. W_v and
-    W_z are full, where the authors' have blocks like R, and their block has its
-    feed-forward layer in addition (`glu`).
+    input. The first norm is that of the paper's block, which has no W_u; in a stack,
+    which normalises x, u and w are the same. W_v and W_z are full, where the authors'
+    have blocks like R, and their block has its feed-forward layer in addition (`glu`).
 
     Attributes:
         encode: W_u and b_u.
@@ -111,8 +112,7 @@ class ScalarLSTM(MemoryModel):
     ) -> tuple[tuple[Cell, Tail], Float[Array, "time outputs"]]:
         """Project and convolve all inputs at once, then scan the cell."""
         cell, tail = state
-        u = self.encode(inputs)
-        normal = layer_norm(u)
+        u, normal = self.encode(inputs), self.encode(layer_norm(inputs))
         tail, mixed = self.convolve(tail, normal, starts)
         given = self._given(normal, mixed)
         initial = self.initial_state()[0]
@@ -127,8 +127,7 @@ class ScalarLSTM(MemoryModel):
     ) -> tuple[tuple[Cell, Tail], Float[Array, " outputs"]]:
         """The cell alone, without a loop around it."""
         cell, tail = select_state(start, self.initial_state(), state)
-        u = self.encode(input)
-        normal = layer_norm(u)
+        u, normal = self.encode(input), self.encode(layer_norm(input))
         tail, mixed = self.convolve.step(tail, normal, start)
         cell, hidden = self._cell(cell, self._given(normal, mixed))
         return (cell, tail), self._read(hidden, u)

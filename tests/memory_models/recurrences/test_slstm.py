@@ -35,7 +35,7 @@ def loop(model, inputs, starts):
             c, n, h, m = zeros, zeros, zeros, nothing
             convolve.reset()
         u = linear(model.encode, x)
-        w = layer_norm(u)
+        w = linear(model.encode, layer_norm(x))
         given = [
             *np.split(linear(model.gates, silu(convolve(w))), 2),
             *np.split(linear(model.values, w), 2),
@@ -86,7 +86,7 @@ def test_constant_gates_give_the_mean_of_what_was_written(x64):
         model, model.initial_state(), jnp.asarray(inputs), jnp.asarray(starts)
     )
     plain = numbers(model)
-    values = linear(plain.values, layer_norm(linear(plain.encode, inputs)))
+    values = linear(plain.values, linear(plain.encode, layer_norm(inputs)))
     written = np.tanh(values[:, :size])
     np.testing.assert_allclose(
         np.asarray(cell[0] / cell[1]).ravel(), written.mean(0), rtol=0, atol=1e-12
