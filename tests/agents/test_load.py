@@ -162,7 +162,9 @@ def test_what_it_did_last_and_earned_is_seen():
     policy, seen = acting(previous_action=True, previous_reward=True)
     observation, rewards = np.ones((3, 3), np.float32), np.asarray([1.0, -2.0, 0.5])
     first = policy(observation, [True] * 3)
-    policy(observation, [False] * 3, reward=rewards)
+    policy(observation, [False, True, False], reward=rewards)
+    assert seen[0].start.tolist() == [True] * 3
+    assert seen[1].start.tolist() == [False, True, False]
     np.testing.assert_array_equal(seen[1].previous_action, first)
     np.testing.assert_array_equal(seen[1].previous_reward, rewards)
 

@@ -79,6 +79,9 @@ def test_the_newest_is_restored(checkpoints):
     assert loaded.notes["updates"] == checkpoints.notes()["updates"] == 2
     assert float(loaded.state.params["weight"][0, 0]) == 2
     assert float(checkpoints.restore_params(like.params)["weight"][0, 0]) == 2
+    save(checkpoints, 2)  # the same update again, with another state
+    again = checkpoints.restore(like).state.params["weight"]
+    assert jnp.array_equal(again, make_state().params["weight"])
 
 
 def test_only_parameters_are_parameters():

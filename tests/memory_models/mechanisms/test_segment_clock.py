@@ -97,8 +97,9 @@ def test_steps_sequences_and_splits_are_those_of_a_list(x64, length, history):
     compare(whole[1], expected)
     compare(whole, scanned(clock, *arguments, length, history))
     middle, head = run(clock, arguments[0], x[:50], starts[:50], length, history)
-    final, tail = scanned(middle, arguments[0], x[50:], starts[50:], length, history)
-    compare(whole, (final, jnp.concatenate([head, tail])))
+    for call in (scanned, run):
+        final, tail = call(middle, arguments[0], x[50:], starts[50:], length, history)
+        compare(whole, (final, jnp.concatenate([head, tail])))
 
 
 def test_gradients_of_steps_and_sequences_agree(x64):

@@ -108,3 +108,12 @@ def test_gradients_of_distances_are_those_of_the_differences(x64):
     )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_what_cannot_be_read_is_not_the_best():
+    """However large its score: measured from there, all others would be equal."""
+    scores = jnp.asarray([1e9, 3.0, 1.0, 2.0])
+    readable = jnp.asarray([False, True, True, True])
+    order = jnp.asarray([3, 2, 1, 0], jnp.int32)
+    ranks = slot_reads.leading(scores, readable, order, 4)
+    np.testing.assert_array_equal(np.argsort(ranks), [1, 3, 2, 0])

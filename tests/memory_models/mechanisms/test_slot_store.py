@@ -145,6 +145,11 @@ def test_the_past_alone_is_what_was_there_one_step_before():
         found = set(view.rows[view.readable[t]].astype(int))
         assert found == (expected[t - 1] if t and not starts[t] else set())
         assert (view.ages[t][view.readable[t]] >= 1).all()
+    for item in items[:3]:
+        ring = slot_store.ring_write(ring, jnp.asarray(item))
+    step = slot_store.ring_view(ring, first_age=1)
+    found = np.asarray(step.readable[0]), np.asarray(step.ages[0])
+    assert sorted(found[1][found[0]]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("eviction", slot_store.EVICTIONS)
