@@ -6,6 +6,7 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -35,7 +36,10 @@ statuses: list[int] = []
 """Exit statuses of jobs that failed or were stopped."""
 
 
-@hydra.main(config_path="configs", config_name="config", version_base="1.3")
+CONFIGS = str(Path(__file__).resolve().parent / "configs")
+
+
+@hydra.main(config_path=CONFIGS, config_name="config", version_base="1.3")
 def job(config: DictConfig) -> None:
     """Run one job of the command line; one that fails does not end a sweep."""
     start(plain(config))
