@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -38,7 +39,10 @@ statuses: list[int] = []
 """Exit statuses of jobs that failed or were stopped."""
 
 
-@hydra.main(config_path="configs", config_name="config", version_base="1.3")
+CONFIGS = str(Path(__file__).resolve().parent / "configs")
+
+
+@hydra.main(config_path=CONFIGS, config_name="config", version_base="1.3")
 def job(config: DictConfig) -> None:
     """Run one job of the command line; one that fails does not end a sweep."""
     start(plain(config))

@@ -1,0 +1,97 @@
+"""A sweep closes with a table, whatever became of its jobs; Ctrl-C is one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import types
+
+import pytest
+
+import train
+from agents import RunError, Stopped
+from agents.evaluate import Score
+from tests.agents.running import tiny
+
+SCORE = Score(0.75, 0.5, 1.0, 200, 4.0, 0.5, 0)
+
+
+@pytest.fixture
+def sweep(monkeypatch, capsys):
+    """Run a sweep over four seeds whose jobs end as they are told."""
+
+    def run(*endings):
+        def ended(config):
+            ending = endings[config["seed"]]
+            if isinstance(ending, BaseException):
+                raise ending
+            return types.SimpleNamespace(together=SCORE, verdict=ending)
+
+        monkeypatch.setattr(train, "run", ended)
+        monkeypatch.setattr(train, "ended", [])
+        monkeypatch.setattr(train, "statuses", [])
+        words = ["env.length=3", "memory=none", "seed=0,1,2,3"]
+        monkeypatch.setattr(sys, "argv", ["train.py", "-m", *words])
+        try:
+            train.main()
+            status = 0
+        except SystemExit as exit:
+            status = exit.code
+        printed = capsys.readouterr()
+        rows = [line.split() for line in printed.out.splitlines() if "tmaze" in line]
+        assert all(row[:3] == ["tmaze", "none", "ppo"] for row in rows)
+        return status, [" ".join(row[3:]) for row in rows], printed.err
+
+    return run
+
+
+def test_all_jobs_end(sweep):
+    status, rows, _ = sweep(*["memory used"] * 4)
+    settings = "env.length=3"
+    assert status == 0
+    assert rows[0] == f"{settings} 0.75 0.50 to 1.00 50% memory used"
+    assert rows[3] == f"seed=3 {settings} 0.75 0.50 to 1.00 50% memory used"
+
+
+def test_a_job_fails_and_the_others_go_on(sweep):
+    status, rows, told = sweep("a", RunError("the disk is full."), "c", "d")
+    assert status == 1 and told == "error: the disk is full.\n"
+    assert rows[1].endswith("env.length=3 failed: the disk is full.")
+    assert [row[-1] for row in (rows[0], rows[2], rows[3])] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected", "told"),
+    [
+        (Stopped(signal.SIGTERM), 143, "stopped by SIGTERM"),
+        (KeyboardInterrupt(), 130, "stopped by SIGINT"),
+    ],
+)
+def test_a_signal_ends_the_sweep(sweep, ending, expected, told):
+    status, rows, printed = sweep("a", ending, "c", "d")
+    assert status == expected and "Traceback" not in printed
+    assert rows[1].endswith(told)
+    assert [row.split()[-2:] for row in rows[2:]] == [["not", "run"]] * 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_compiling_in_a_process(tmp_path):
+    command = [sys.executable, "-u", "train.py", *tiny.WORDS]
+    process = subprocess.Popen(
+        [*command, f"run_directory={tmp_path}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"},
+    )
+    lines = []
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("run "):  # compiling comes next
+                process.send_signal(signal.SIGINT)
+    text = "".join(lines)
+    assert process.returncode == 130 and "Traceback" not in text, text
+    assert "stopped at step 0; go on with resume=" in text or (
+        "stopped by Ctrl-C; a run keeps what its checkpoints hold.\n" in text
+    )
