@@ -87,7 +87,7 @@ def _agent(plan: Plan) -> str:
 
 
 def warning(
-    card: Card, memory_card: Any, memory_name: str, gradient_steps: float
+    card: Card, memory_card: Any, memory_name: str, gradient_steps: int | float
 ) -> str | None:
     """One line if the cue lies further back than the memory or the gradient reaches.
 
