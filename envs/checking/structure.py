@@ -81,6 +81,22 @@ def _unpacked(env: Environment, name: str, value: Any, wanted: str) -> tuple:
     )
 
 
+def _check_order(
+    env: Environment, start: tuple, transition: tuple, wanted: str
+) -> None:
+    """Refuse a state and an observation that `step` returns in each other's place."""
+    observation, state = map(_describe, start)
+    found = [_describe(part) for part in transition[:2]]
+    if found == [state, observation] and observation != state:
+        raise problem(
+            env,
+            "returns the state before the observation from step.",
+            "Callers unpack them by position.",
+            f"Return {wanted}.",
+            "step",
+        )
+
+
 def check_types(env: Environment, where: str) -> None:
     """Structures, shapes and dtypes of all that `reset` and `step` return."""
     key = jax.random.key(0)
@@ -90,16 +106,7 @@ def check_types(env: Environment, where: str) -> None:
     transition = _shapes(env, "step", env.step, key, state, action)
     wanted = "(observation, state, reward, terminated, truncated, info)"
     transition = _unpacked(env, "step", transition, wanted)
-    if (
-        _describe(transition[0]) == _describe(state) != _describe(observation)
-    ) and _describe(transition[1]) == _describe(observation):
-        raise problem(
-            env,
-            "returns the state before the observation from step.",
-            "Callers unpack them by position.",
-            f"Return {wanted}.",
-            "step",
-        )
+    _check_order(env, (observation, state), transition, wanted)
     after, next_state, reward, terminated, truncated, info = transition
     for name, value in (("reset", observation), ("step", after)):
         difference = _mismatch(env.observation_space, value, "observation")

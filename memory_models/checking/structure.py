@@ -27,19 +27,7 @@ def check_returns(model: MemoryModel, input_size: int, times: tuple[int, ...]) -
     Returns:
         The width of the outputs.
     """
-    if not isinstance(model, MemoryModel):
-        fail(
-            f"It is a {type(model).__name__}, not a memory_models.MemoryModel.",
-            "agents call initial_state, __call__ and step, and read the card.",
-            "subclass memory_models.MemoryModel.",
-        )
-    if not isinstance(model.card, Card):
-        fail(
-            f"card is {model.card!r}, not a Card.",
-            "tables and plots are made from it.",
-            "return memory_models.Card(paper=..., mechanism=..., context=...).",
-            "card",
-        )
+    _check_kind(model)
     initial = eqx.filter_eval_shape(lambda m: m.initial_state(), model)
     _only_arrays(initial, "initial_state", "initial_state()")
     dtype = parameter_dtype(model)
@@ -71,6 +59,22 @@ def check_returns(model: MemoryModel, input_size: int, times: tuple[int, ...]) -
         )
     assert width is not None
     return width
+
+
+def _check_kind(model: Any) -> None:
+    if not isinstance(model, MemoryModel):
+        fail(
+            f"It is a {type(model).__name__}, not a memory_models.MemoryModel.",
+            "agents call initial_state, __call__ and step, and read the card.",
+            "subclass memory_models.MemoryModel.",
+        )
+    if not isinstance(model.card, Card):
+        fail(
+            f"card is {model.card!r}, not a Card.",
+            "tables and plots are made from it.",
+            "return memory_models.Card(paper=..., mechanism=..., context=...).",
+            "card",
+        )
 
 
 def _checked(model: MemoryModel, method: str, event: str, state: Any, *rest: Any):
