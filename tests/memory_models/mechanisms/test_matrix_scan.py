@@ -130,3 +130,22 @@ def test_what_fills_up_a_chunk_does_not_raise_the_scale():
     assert (states[0][1] < -100).all() and np.abs(states[0][0]).max() > 0.1
     for found, expected in zip(*states, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_scale_outlasts_its_chunk():
+    """What an open gate wrote is still larger than what closed ones write later."""
+    q, k, v, log_gate, log_decay, _, _ = draw(6)
+    log_gate = log_gate + np.asarray([100.0] * 3 + [-100.0] * 3)[:, None]
+    arrays = [jnp.asarray(x, jnp.float32) for x in (q, k, v, log_gate)]
+    decay, starts = jnp.asarray(log_decay, jnp.float32), jnp.zeros(6, bool)
+    heads, keys, values = k.shape[1], k.shape[2], v.shape[2]
+    empty = jnp.zeros((heads, keys, values)), jnp.full(heads, LOWEST)
+    chunked, whole = (
+        gated_matrix_scan(*arrays, starts, empty, log_decay=decay, chunk_size=size)
+        for size in (3, 6)
+    )
+    assert (whole[0][1] > 50).all()
+    for found, expected in zip(
+        jax.tree.leaves(chunked), jax.tree.leaves(whole), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

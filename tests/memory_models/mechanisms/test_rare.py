@@ -48,6 +48,15 @@ def test_rows_under_vmap(x64, rate):
     compare(batched(w, *args), expected(w, *args))
 
 
+def test_a_single_row_and_parameters_of_its_own(x64):
+    """The second slot of the round has nothing to do; row 0 must keep its value."""
+    (x, count, _), where = drawn(0.5, ROWS), jnp.zeros(ROWS, bool).at[7].set(True)
+    for w, axis in ((weight(), None), (weight(ROWS), 0)):
+        batched = jax.jit(jax.vmap(step, in_axes=(axis, 0, 0, 0)))
+        reference = jax.vmap(expected, in_axes=(axis, 0, 0, 0))
+        compare(batched(w, x, count, where), reference(w, x, count, where))
+
+
 def test_two_vmaps_with_parameters_of_their_own(x64):
     w, args = weight(4), drawn(0.3, 4, ROWS)
     inner = jax.vmap(step, in_axes=(None, 0, 0, 0))
