@@ -162,14 +162,16 @@ def test_optional_methods_are_those_of_the_task(id, lacks):
     task = envs.make(id)
     env = Flicker(task, 0.5)
     assert {name for name in OPTIONAL if getattr(env, name) is None} == lacks
-    key = jax.random.key(1)
-    state = jax.jit(env.reset)(key)[1]
+    keys = jax.random.split(jax.random.key(1), 16)
+    state = jax.vmap(env.reset)(keys)[1]
     for name in sorted(set(OPTIONAL) - lacks):
-        takes_key = name in ("oracle", "next_episode")
-        found = getattr(env, name)(*([key] * takes_key), state)
+        drawn = [jax.random.split(jax.random.key(2), 16)]
+        drawn = drawn if name in ("oracle", "next_episode") else []
+        found = jax.vmap(getattr(env, name))(*drawn, state)
         if name == "next_episode":  # the task's own key is the first part
-            found, key = found[1].inner, jax.random.split(key)[0]
-        expected = getattr(task, name)(*([key] * takes_key), state.inner)
+            found = found[1].inner
+            drawn = [jax.vmap(jax.random.split)(*drawn)[:, 0]]
+        expected = jax.vmap(getattr(task, name))(*drawn, state.inner)
         expected = expected[1] if name == "next_episode" else expected
         jax.tree.map(np.testing.assert_array_equal, found, expected)
 
