@@ -27,7 +27,7 @@ MAY_CHANGE = (
 
 YOUNGER = (
     *("compilation_cache", "start_from", "partial.", "evaluation.env", "distributed."),
-    "agent.reconstruction_weight",
+    *("agent.reconstruction_weight", "agent.memory_learning_rate", "check", "plugins"),
 )
 """Settings, or the beginnings of some, that the folders of older runs lack."""
 
@@ -54,11 +54,13 @@ def resumed_config(
     saved = saved_config(directory)
     choices = choices_of(saved, str(Path(directory) / CONFIG_FILE))
     words = [f"{group}={name}" for group, name in choices.items()]
-    composed = compose(words)
+    plugins = f"plugins=[{','.join(saved.get('plugins') or ())}]"
+    given = [word for word in overrides if word.startswith("plugins=")]
+    composed = compose([*words, *(given or [plugins])])  # they add choices
     config = _completed(saved, composed, directory)
     config["resume"] = str(directory)
     config["distributed"] = dict(composed["distributed"])
-    known = {**flat(config), **choices, "memory": config["memory"]["name"]}
+    known = {**flat(config), **choices}
     for word in overrides:
         name, _, text = word.partition("=")
         if name not in known:

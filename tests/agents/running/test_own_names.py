@@ -59,9 +59,7 @@ def test_runs_are_called_after_the_classes(tmp_path):
     saved = yaml.safe_load((result.directory / "config.yaml").read_text())
     names = ("OwnTask", "own_memory", "own_agent")
     assert tuple(flat(saved)[key] for key in FIRST[:3]) == names
-    again = build(
-        resumed_config(str(result.directory), CUSTOM[::3], compose_config([]))
-    )
+    again = build(resumed_config(str(result.directory), CUSTOM[::3], compose_config))
     assert (again.env_name, again.memory_name) == ("own_task", "own_memory")
     assert isinstance(agents.load(result.directory).agent, OwnAgent)
 
@@ -106,6 +104,15 @@ def test_a_plugin_adds_choices(own_registry, tmp_path, monkeypatch):
     assert plan.env == OwnTask(steps=7) and isinstance(plan.agent, OwnAgent)
     assert plan.config["memory"]["timescale"] == 128
     assert plan.config["plugins"] == ("own_plugin",)  # for resume, load and films
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    composed = []
+
+    def compose(words):
+        composed.extend(words)
+        return compose_config(words)
+
+    assert build(resumed_config(str(tmp_path), [], compose)).env_name == "own_task"
+    assert "plugins=[own_plugin]" in composed  # or it is no choice in a new process
 
 
 def test_an_installed_package_adds_choices(own_registry, tmp_path, monkeypatch):
