@@ -54,7 +54,9 @@ def test_links_are_found():
     assert docs <= found, sorted(docs - found)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/agents.md", "docs/runs.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"]
+)
 def test_python_examples_run(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert blocks

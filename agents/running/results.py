@@ -92,7 +92,7 @@ class Result:
         return "not finite" if len(self.frozen) == len(self.seeds) else "complete"
 
     def record(self) -> dict[str, Any]:
-        """Everything that `result.json` holds; docs/runs.md explains each entry."""
+        """Everything that `result.json` holds; docs/saved_runs.md explains each entry."""
         plan = self.plan
         network = eqx.filter_eval_shape(plan.agent.build_network, jax.random.key(0))
         card = self.card

@@ -74,7 +74,7 @@ def test_the_record_is_the_result(ran):
 
 
 def test_every_entry_is_documented(ran):
-    page = Path("docs/runs.md").read_text()
+    page = Path("docs/saved_runs.md").read_text()
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE))
     record = json.loads((ran[0].directory / "result.json").read_text())
     assert documented == {*record, *record["seeds"][0], *record["together"]}
