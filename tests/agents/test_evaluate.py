@@ -74,7 +74,9 @@ def test_equals_playing_one_episode_by_hand(trained):
 
 def test_unfinished_episodes_are_counted(trained):
     agent, params = trained
-    result = evaluate.score(play(agent, params, 64, limit=3))
+    played = play(agent, params, 64, limit=3)
+    assert int(played.episode_length.max()) == 3
+    result = evaluate.score(played)
     assert 0 < result.unfinished < 64
 
 
