@@ -131,7 +131,9 @@ def test_every_seed_has_the_score_of_its_own_policy_and_episodes():
 
 def test_unfinished_episodes_are_counted(trained):
     agent, params = trained
-    result = evaluate.score(play(agent, params, 64, limit=3))
+    played = play(agent, params, 64, limit=3)
+    assert int(played.episode_length.max()) == 3
+    result = evaluate.score(played)
     assert 0 < result.unfinished < 64
 
 

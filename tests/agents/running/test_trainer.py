@@ -11,7 +11,9 @@ from rich.console import Console
 from agents.running.config import build
 from agents.running.evaluator import Evaluator, Pace
 from agents.running.overrides import compose_config
+from agents.running.signals import Stopped
 from agents.running.trainer import Trainer
+from agents.running.updates import over_seeds
 
 WORDS = ["experiment=smoke", "env.length=5", "evaluation.env.length=3"]
 
@@ -69,3 +71,33 @@ def test_the_limit_is_the_longest_episode_of_the_task_played(trainer):
     limit = Evaluator(plan, jnp.stack([jax.random.key(0)])).limit
     assert limit == plan.evaluation_env.card.max_episode_steps
     assert limit < plan.env.card.max_episode_steps
+
+
+def test_what_waited_to_be_logged_is_gone_on_with(trainer):
+    """A run may stop in the middle of an interval of its logs."""
+    waited = {"loss/total": np.asarray([[1.0, 2.0], [3.0, 4.0]])}
+    found = []
+
+    def train(state):
+        found.append(trainer.logs.pending)
+        raise Stopped(15)
+
+    trainer._enter, trainer._train = lambda: (None, waited), train
+    with pytest.raises(Stopped):
+        trainer.run()
+    assert found[0] is waited
+
+
+def test_evaluations_start_the_task_that_they_play():
+    words = ["experiment=smoke", "env=repeat_first_easy", "evaluation.env.decks=3"]
+    plan = build(compose_config(words))
+    keys = jnp.stack([jax.random.key(0)])
+    evaluator = Evaluator(plan, keys)
+    params = jax.eval_shape(over_seeds(plan.agent.init, 1), keys).params
+    playing = jax.eval_shape(evaluator._start, (params, evaluator.keys))
+    found = [leaf.shape[2:] for leaf in jax.tree.leaves(playing.env_state)]
+    shapes = [
+        [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(env.reset, keys[0])[1])]
+        for env in (plan.evaluation_env, plan.env)
+    ]
+    assert found == shapes[0] != shapes[1]

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.linear_scan import default_kernel, diagonal_scan, last
+from memory_models.mechanisms.linear_scan import (
+    default_kernel,
+    diagonal_scan,
+    last,
+    rotating_decay,
+)
 
 TIME, SHAPE = 13, (3, 2)
 KERNELS = ["sequential", "associative"]
@@ -129,10 +134,17 @@ def test_errors_name_what_was_given():
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_decay_that_is_not_finite_is_gone_after_a_start(kernel):
     decay, drive, state, initial = (jnp.asarray(x, jnp.float32) for x in draw(0, 0))
-    starts = jnp.zeros(TIME, bool).at[5].set(True)
-    bad = decay.at[3].set(jnp.nan)
-    found = scan(bad, drive, starts, state, initial, kernel=kernel)
-    clean = scan(decay, drive, starts, state, initial, kernel=kernel)
-    assert np.isnan(found[3:5]).all()
-    np.testing.assert_array_equal(found[:3], clean[:3])
-    np.testing.assert_array_equal(found[5:], clean[5:])
+    for bad in (2, 3, 6):  # the start after it may be in the same pair of a scan
+        starts = jnp.zeros(TIME, bool).at[bad + 1].set(True)
+        poisoned = decay.at[bad].set(jnp.nan)
+        found = scan(poisoned, drive, starts, state, initial, kernel=kernel)
+        clean = scan(decay, drive, starts, state, initial, kernel=kernel)
+        assert np.isnan(found[bad]).all()
+        np.testing.assert_array_equal(found[:bad], clean[:bad])
+        np.testing.assert_array_equal(found[bad + 1 :], clean[bad + 1 :])
+
+
+def test_no_decay_reaches_one():
+    for angle in (0.0, 1.0, np.pi):
+        real, imaginary = rotating_decay(jnp.zeros(()), jnp.asarray(angle))
+        assert float(jnp.hypot(real, imaginary)) < 1
