@@ -66,7 +66,11 @@ class FiveValues:
 
 
 class ShowsTheTimeLeft(FiveValues):
-    """Observes the time as a share of the limit."""
+    """Observes the time as a share of the limit, and the limit at the start."""
+
+    def reset_env(self, key, params):
+        _, state = super().reset_env(key, params)
+        return jnp.full(1, params.max_steps_in_episode / 8), state
 
     def step_env(self, key, state, action, params):
         _, *rest = super().step_env(key, state, action, params)
@@ -97,6 +101,12 @@ class GivesUp(TellsTruncation):
 
     def is_truncated(self, state, params):
         return state.time > state.goal
+
+
+class GivesUpBeforeTheLimit(GivesUp):
+    """Truncates by a rule of its own, long before the limit."""
+
+    default_params = Parameters()
 
 
 class WithoutLimit(FiveValues):

@@ -53,7 +53,11 @@ def test_without_a_limit_every_end_is_a_termination():
 def test_a_truncation_of_the_tasks_own_rule():
     env = envs.Gymnax(f"{MODULE}:GivesUp")
     assert env.card.max_episode_steps is None
-    assert play(env, 2, [0] * 3) == [(0.0, False, False)] * 2 + [(0.0, False, True)]
+    expected = [(0.0, False, False)] * 2 + [(0.0, False, True)]
+    assert play(env, 2, [0] * 3) == expected
+    limited = envs.Gymnax(f"{MODULE}:GivesUpBeforeTheLimit")
+    assert limited.card.max_episode_steps == 5
+    assert play(limited, 2, [0] * 3) == expected
 
 
 def test_a_task_first_made_while_tracing_can_be_used_afterwards():
@@ -67,7 +71,8 @@ def test_a_task_first_made_while_tracing_can_be_used_afterwards():
 @pytest.mark.parametrize("limit", [None, 4])
 def test_what_is_observed_of_the_limit_is_of_the_one_in_force(limit):
     env = envs.Gymnax(f"{MODULE}:ShowsTheTimeLeft", max_steps=limit)
-    _, state = env.reset(jax.random.key(0))
+    seen, state = env.reset(jax.random.key(0))
+    np.testing.assert_allclose(seen, (limit or 5) / 8)
     for time in range(1, 4):
         seen, state, *_ = env.step(jax.random.key(1), state, np.int32(0))
         np.testing.assert_allclose(seen, time / (limit or 5), rtol=1e-6)

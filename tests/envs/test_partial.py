@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import envs
 from agents.convert import ConfigError
@@ -13,7 +14,7 @@ from agents.running.overrides import check
 from envs.partial import Delayed, Flicker, Noisy, WithoutKeys
 from envs.partial.blank import _nothing
 from envs.popgym.cartpole import CartPole
-from tests.agents.toy import MaskedToy
+from tests.agents.toy import MaskedToy, Toy
 from tests.envs.test_vector import Chained
 
 STEPS, STREAMS = 12, 256
@@ -120,6 +121,17 @@ def test_blank_lies_in_the_space():
     env = Flicker(task, 0.5)
     blank = env._blank(task.reset(jax.random.key(0))[0])
     assert task.observation_space.contains(np.asarray(blank["observation"]))
+    for low, high, nearest in ((1.0, 2.0, 1.0), (-3.0, -2.0, -2.0), (-1.0, 1.0, 0.0)):
+        space = spaces.Box(low, high, (2,), np.float32)
+        np.testing.assert_array_equal(_nothing(space, jnp.zeros(2)), nearest)
+    choice = _nothing(spaces.Discrete(3, start=2), jnp.zeros((), jnp.int32))
+    assert int(choice) == 2
+
+
+def test_noise_stays_in_the_space():
+    env = Noisy(Toy(), 3.0)
+    seen = np.asarray(jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 64))[0])
+    assert np.abs(seen).max() == 4 and (np.abs(seen) < 4).any()
 
 
 @pytest.mark.parametrize("start", [-7, 4])

@@ -31,7 +31,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="those whose line has this text")
     parser.add_argument("--file", default="", help="those planted in this file")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
-    parser.add_argument("--limit", type=float, default=300, help="seconds per bug")
+    parser.add_argument("--limit", type=float, default=600, help="seconds per bug")
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     parser.add_argument("--check", action="store_true", help="see that all apply")
     parser.add_argument("--root", type=Path, default=ROOT, help="of the tree")

@@ -18,7 +18,7 @@ FILES = {
     "agents/losses.py": ("tests/agents/test_ppo_loss.py",),
     "envs/rows.py": ("tests/envs/test_vector.py",),
     "envs/vector.py": ("tests/envs/test_vector.py",),
-    "agents/evaluate.py": ("tests/agents/test_evaluate.py",),
+    "agents/evaluate/__init__.py": ("tests/agents/test_evaluate.py",),
     "agents/normalize.py": ("tests/agents/test_normalize.py",),
     "agents/rollout.py": (
         "tests/agents/test_truncation.py",
