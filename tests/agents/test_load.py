@@ -144,10 +144,11 @@ def test_a_task_without_pictures(tmp_path):
         record(policy, tmp_path / "film.gif")
 
 
-def acting(**settings):
+def acting(exploration=None, **settings):
     """A policy of untrained parameters, and the inputs that its agent is given."""
     agent = make_agent("none", num_envs=3, **settings)
-    policy = Policy(agent, redrawn(agent), exploration=None, key=jax.random.key(1))
+    key = jax.random.key(1)
+    policy = Policy(agent, redrawn(agent), exploration=exploration, key=key)
     seen, act = [], policy._act
 
     def noted(params, memory_state, inputs, *rest):
@@ -175,3 +176,10 @@ def test_draws_differ_from_step_to_step():
     policy(observation, [True] * 3)
     actions = [policy(observation, [False] * 3) for _ in range(20)]
     assert (np.std(actions, axis=0) > 0).any()
+
+
+def test_greedy_actions_are_not_drawn():
+    policy, _ = acting(exploration=0.0)
+    observation = np.ones((3, 3), np.float32)
+    actions = np.stack([policy(observation, [True] * 3) for _ in range(20)])
+    assert (actions == actions[0]).all()

@@ -9,13 +9,14 @@ from agents.evaluate import Score
 from agents.running.logs import Logs, event_sizes, purge
 from agents.running.tensorboard import Writer
 
+SEEDS = [4, 9]
 SHARED = {"time/steps_per_second": 5.0}
 NOTHING = float("nan")
 
 
 @pytest.fixture
 def logs(tmp_path):
-    opened = Logs(tmp_path, [4, 9], {"agent": {"gamma": 0.5}})
+    opened = Logs(tmp_path, SEEDS, {"agent": {"gamma": 0.5}})
     yield opened
     for writer in opened.writers:
         writer._file.close()
@@ -30,7 +31,7 @@ def curve(folder, tag):
 
 def curves(logs, tag):
     logs.flush()
-    return [curve(logs.directory / f"seed_{seed}", tag) for seed in (4, 9)]
+    return [curve(logs.directory / f"seed_{seed}", tag) for seed in SEEDS]
 
 
 def test_a_point_is_the_mean_over_all_that_waited(logs):
@@ -72,11 +73,11 @@ def test_a_nan_is_news_unless_it_may_be_missing(tmp_path):
 
 def test_how_it_ended_is_told(tmp_path):
     for name, succeeded in (("good", True), ("bad", False)):
-        logs = Logs(tmp_path / name, [4, 9], {})
+        logs = Logs(tmp_path / name, SEEDS, {})
         logs.finish(succeeded, frozen={1: "somewhere"})
     told = []
     for name in ("good", "bad"):
-        for seed in (4, 9):
+        for seed in SEEDS:
             events = EventAccumulator(str(tmp_path / name / f"seed_{seed}")).Reload()
             content = events.summary_metadata["_hparams_/session_end_info"].plugin_data
             parsed = plugin_data_pb2.HParamsPluginData.FromString(content.content)
@@ -89,13 +90,13 @@ def test_what_came_after_the_checkpoint_is_cut_off(logs):
     logs.add({"loss/total": np.asarray([[1.0], [2.0]])})
     logs.write(SHARED, 10, frozen=())
     logs.flush()
-    sizes = event_sizes(logs.directory)
+    sizes = event_sizes(logs.directory, SEEDS)
     logs.add({"loss/total": np.asarray([[3.0], [4.0]])})
     logs.write(SHARED, 20, frozen=())
     assert curves(logs, "loss/total") == [[(10, 1), (20, 3)], [(10, 2), (20, 4)]]
     later = Writer(logs.directory / "seed_4")
     later.scalars({"loss/total": 5.0}, 30)
     later.finish(True)
-    purge(logs.directory, sizes)
-    assert event_sizes(logs.directory) == sizes
+    purge(logs.directory, sizes, SEEDS)
+    assert event_sizes(logs.directory, SEEDS) == sizes
     assert curves(logs, "loss/total") == [[(10, 1)], [(10, 2)]]

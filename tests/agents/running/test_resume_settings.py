@@ -20,7 +20,7 @@ def saved(tmp_path):
 def test_settings_of_a_saved_run(saved):
     defaults = compose_config([])
     words = ["checkpoint.keep=7", "total_steps=9", "agent.gamma=0.5", "memory=gru"]
-    config = resumed_config(str(saved), words, defaults)
+    config = resumed_config(str(saved), words, compose_config)
     assert config["agent"]["gamma"] == 0.5 and config["memory"]["name"] == "gru"
     assert config["checkpoint"] == {"interval": 3, "keep": 7}
     assert config["total_steps"] == 9
@@ -28,7 +28,7 @@ def test_settings_of_a_saved_run(saved):
     assert config["resume"] == str(saved)
     assert config.keys() == defaults.keys()
     with pytest.raises(ConfigError, match=r"where the run has agent\.gamma=0\.5"):
-        resumed_config(str(saved), ["agent.gamma=0.9"], defaults)
+        resumed_config(str(saved), ["agent.gamma=0.9"], compose_config)
 
 
 def test_a_lock_is_held_by_one(tmp_path):
@@ -40,8 +40,9 @@ def test_a_lock_is_held_by_one(tmp_path):
 
 
 def test_resume_null_starts_a_run():
-    assert not resumes(["seed=1", "resume=null"]) and not resumes(["resume="])
+    assert not resumes(["seed=1", "resume=null"])
     assert resumes(["seed=1", "resume=runs/a"])
+    assert resumes(["resume="])  # which is told that it names no run
 
 
 def test_a_large_sweep_is_checked_value_by_value():

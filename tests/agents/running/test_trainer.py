@@ -21,9 +21,7 @@ WORDS = ["experiment=smoke", "env.length=5", "evaluation.env.length=3"]
 @pytest.fixture
 def trainer(tmp_path):
     plan = build(compose_config([*WORDS, "seed=5", "num_seeds=2"]))
-    made = Trainer(plan, tmp_path, Console(file=io.StringIO()))
-    yield made
-    made.checkpoints.close()
+    return Trainer(plan, tmp_path, Console(file=io.StringIO()))
 
 
 def test_seeds_count_from_the_first(trainer):
