@@ -42,7 +42,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f" ({plan.config['total_steps']:,} asked for), "
         f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
     ]
-    note, memories = None, _memories(network)
+    note, memories = None, memories_of(network)
     steps = getattr(agent, "gradient_steps_back", math.inf)
     for demanding in (card, plan.evaluation_env.card) if memories else ():
         note = note or warning(demanding, memories[0].card, plan.memory_name, steps)
@@ -51,7 +51,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     return "\n".join(lines)
 
 
-def _memories(network: Any) -> list[MemoryModel]:
+def memories_of(network: Any) -> list[MemoryModel]:
     """The memories in a network, of which a critic may have one of its own."""
     leaves = jax.tree.leaves(network, is_leaf=lambda x: isinstance(x, MemoryModel))
     return [leaf for leaf in leaves if isinstance(leaf, MemoryModel)]
@@ -59,9 +59,8 @@ def _memories(network: Any) -> list[MemoryModel]:
 
 def _memory(plan: Plan, network: Any) -> str:
     """What the memory weighs; a custom agent may do without it."""
-    statistics = getattr(network, "statistics", None)
-    total = count(network) - count(statistics)
-    memories = _memories(network)
+    total = learned(network)
+    memories = memories_of(network)
     if not memories:
         return f"{plan.memory_name}: not used by this agent, of {total:,} parameters"
     memory = memories[0]
@@ -113,6 +112,11 @@ def warning(
     if not parts:
         return None
     return f"the cue can lie {horizon} steps back, but {' and '.join(parts)}."
+
+
+def learned(network: Any) -> int:
+    """Numbers that a network learns: its statistics are not."""
+    return count(network) - count(getattr(network, "statistics", None))
 
 
 def count(shapes: Any) -> int:

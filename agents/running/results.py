@@ -13,7 +13,7 @@ import numpy as np
 
 from agents import evaluate
 from agents.running.config import Plan
-from agents.running.plan import count
+from agents.running.plan import count, learned, memories_of
 from agents.running.records import versions, write_whole
 from agents.running.signals import name_of
 from envs.base import Card
@@ -92,18 +92,19 @@ class Result:
         return "not finite" if len(self.frozen) == len(self.seeds) else "complete"
 
     def record(self) -> dict[str, Any]:
-        """Everything that `result.json` holds; docs/saved_runs.md explains each entry."""
+        """What `result.json` holds; docs/saved_runs.md explains each entry."""
         plan = self.plan
         network = eqx.filter_eval_shape(plan.agent.build_network, jax.random.key(0))
+        memory = next(iter(memories_of(network)), None)  # an agent may do without
         card = self.card
         return {
             "ended": self.ended,
             "task": plan.env_name,
             "memory": plan.memory_name,
             "agent": plan.agent_name,
-            "parameters": count(network) - count(network.statistics),
-            "memory_parameters": count(network.actor.memory),
-            "state_bytes": state_bytes(network.actor.memory),
+            "parameters": learned(network),
+            "memory_parameters": count(memory),
+            "state_bytes": 0 if memory is None else state_bytes(memory),
             "total_steps": plan.num_updates * plan.agent.steps_per_update,
             "evaluated_at": self.evaluated_at if self.scores else None,
             "seconds": round(self.seconds, 3),

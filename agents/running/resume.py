@@ -31,7 +31,7 @@ YOUNGER = (
 )
 """Settings, or the beginnings of some, that the folders of older runs lack."""
 
-OPEN = ("env.args", "memory.args", "evaluation.env")
+OPEN = ("env.args", "memory.args", "agent.args", "evaluation.env")
 """Settings that hold whatever somebody's own class takes."""
 
 

@@ -13,6 +13,7 @@ import jax
 
 import envs
 import memory_models
+from agents.convert import ConfigError
 from agents.running.user_errors import UserError, broken, told
 from memory_models.checking.compiling import build_quickly
 from memory_models.registry import COMMON, Builder
@@ -103,6 +104,8 @@ def _once(key: Any, check: Callable[[], None], kind: Callable[[], type]) -> None
         raise broken(error, kind()) from error
     except Exception as error:
         found = told(error)
+        if found is None and isinstance(error, ValueError):
+            found = ConfigError(str(error))  # ours: a task that is not there
         if found is None:
             raise
         raise found from error

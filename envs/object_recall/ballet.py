@@ -250,12 +250,14 @@ class Ballet(Environment):
         if self.episodes:
             value = ballet_returns.by_heart(self.dancers, self.split, self.episodes)
             memoryless = computed(value, "the answers by heart, by the scene")
+        # From the end of the last dance to the first step of the way; from that of
+        # the first one to the third.
+        horizon = (self.delay, self._watching + 2 - (DANCE_STEPS - 1))
+        needed = memoryless.value != 1
         return Card(
-            memory="none" if memoryless.value == 1 else "object",
+            memory="object" if needed else "none",
             paper='Lampinen et al. 2021, "Towards mental time travel"',
-            # From the end of the last dance to the first step of the way; from that
-            # of the first one to the third.
-            horizon=(self.delay, self._watching + 2 - (DANCE_STEPS - 1)),
+            horizon=horizon if needed else (0, 0),
             truncates=True,
             floor=computed(
                 ballet_returns.random_return(

@@ -37,6 +37,7 @@ def train(env, kinds, memory, updates, **settings):
         gamma=GAMMA,
         entropy_coefficient=0.0,
         encoder_size=16,
+        total_updates=updates,
         **settings,
     )
 
@@ -77,7 +78,7 @@ def of(kinds, name, tree):
 
 
 def test_discrete_probes():
-    returns, steps = train(Probe(kinds=DISCRETE), DISCRETE, "gru", 80)
+    returns, steps = train(Probe(kinds=DISCRETE), DISCRETE, "gru", 160)
 
     def values(name):
         return of(DISCRETE, name, steps).extras.value

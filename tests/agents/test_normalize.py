@@ -150,7 +150,7 @@ class Rollouts(NamedTuple):
 @pytest.fixture(scope="module")
 def two_rollouts():
     """Two rollouts in a row of an agent that normalises."""
-    agent = make_agent(**{**CASES["normalised"], "learning_rate": 0.0})
+    agent = make_agent(**{**CASES["normalised"], "learning_rate": 1e-30})
     params, streams = redrawn(agent), first_streams(agent)
 
     @jax.jit
