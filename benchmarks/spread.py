@@ -160,6 +160,8 @@ def table(rows: Rows) -> str:
         lines.append(f"| {setting} | {score:.3f} | {spent:.0f} |")
     full = {s: of_seeds(rows, "full", s) for s in SETTINGS}
     measured = {s: x for s, x in full.items() if x is not None}
+    if not measured:
+        return "\n".join(lines)
     lines += [
         "",
         f"| task | {' | '.join(measured)} |",

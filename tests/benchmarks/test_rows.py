@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from benchmarks import bsuite, capability, memory, popgym, rows, tmaze
+from benchmarks import bsuite, capability, memory, popgym, rows, spread, tmaze
 
 
-@pytest.mark.parametrize("module", [bsuite, capability, memory, popgym, tmaze])
+@pytest.mark.parametrize("module", [bsuite, capability, memory, popgym, spread, tmaze])
 def test_the_readme_has_the_table_of_the_rows(module):
     """Otherwise: python -m benchmarks.<name> --publish."""
     name = module.__name__.split(".")[-1]

@@ -48,6 +48,7 @@ def rows_of(stage, setting, returns):
 
 def test_tables_rank_what_was_run_whole():
     rows = rows_of("search", "first", -9.0) | rows_of("search", "heads", 9.0)
+    assert "| task" not in spread.table(rows)
     rows |= rows_of("full", "heads", 9.0)
     part = rows_of("search", "scaled", 9.0)
     rows |= dict(list(part.items())[1:])
