@@ -23,7 +23,7 @@ from agents.observations import (
     named_leaves,
     observation_keys,
 )
-from memory_models import Linear
+from memory_models import Linear, orthogonal
 from memory_models.registry import Columns
 
 
@@ -89,7 +89,7 @@ def _vector_layer(inputs: int, size: int, *, key: PRNGKeyArray) -> Linear:
         inputs,
         size,
         key=weight_key,
-        initializer=jax.nn.initializers.orthogonal(math.sqrt(2)),
+        initializer=orthogonal(math.sqrt(2)),
         bias=jax.random.uniform(bias_key, (size,), dtype, -bound, bound),
     )
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from envs.base import Environment
-from memory_models import Linear
+from memory_models import Linear, orthogonal
 
 CHOICES = 16
 """Whole numbers from 0 up to here are also given as one-hot."""
@@ -43,9 +43,7 @@ class HiddenEncoder(eqx.Module):
         width = jax.eval_shape(lambda x: numbers_of(x, self.shapes), variables).shape[
             -1
         ]
-        self.layer = Linear(
-            width, size, key=key, initializer=jax.nn.initializers.orthogonal(2**0.5)
-        )
+        self.layer = Linear(width, size, key=key, initializer=orthogonal(2**0.5))
 
     def __call__(self, hidden: Any) -> Float[Array, "... features"]:
         """Encode hidden variables with any leading axes."""

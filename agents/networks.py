@@ -18,10 +18,8 @@ from agents.distributions import Distribution, PolicySpec
 from agents.encoder import Encoder
 from agents.hidden import HiddenEncoder
 from agents.normalize import Moments, Statistics
-from memory_models import Linear, MemoryModel
+from memory_models import Linear, MemoryModel, orthogonal
 from memory_models.registry import Builder
-
-_orthogonal = jax.nn.initializers.orthogonal
 
 
 class Head(eqx.Module):
@@ -38,10 +36,10 @@ class Head(eqx.Module):
         self.hidden = None
         if hidden:
             self.hidden = Linear(
-                inputs, hidden, key=hidden_key, initializer=_orthogonal(math.sqrt(2))
+                inputs, hidden, key=hidden_key, initializer=orthogonal(math.sqrt(2))
             )
         self.output = Linear(
-            hidden or inputs, outputs, key=output_key, initializer=_orthogonal(gain)
+            hidden or inputs, outputs, key=output_key, initializer=orthogonal(gain)
         )
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:

@@ -1,11 +1,31 @@
 """Layers shared by memory models and agents."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from memory_models.mechanisms.affine import affine
+
+
+def orthogonal(scale: float = 1.0) -> jax.nn.initializers.Initializer:
+    """Orthogonal weights times `scale`, drawn for one seed after the other.
+
+    A batch of factorisations is spread over the CPU's threads by JAX (0.10.2), which
+    waits for them on one of those threads: two batches at a time can wait for ever.
+    """
+    initializer = jax.nn.initializers.orthogonal(scale)
+
+    def draw(key: Any, shape: Any, *rest: Any, **options: Any) -> Array:
+        @jax.custom_batching.sequential_vmap
+        def one(key: Any) -> Array:
+            return initializer(key, shape, *rest, **options)
+
+        return one(key)
+
+    return draw
 
 
 class Linear(eqx.Module):

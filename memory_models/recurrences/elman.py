@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.layers import Linear, orthogonal
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
@@ -67,7 +67,7 @@ class ElmanNetwork(MemoryModel):
             output_size,
             key=recurrent_key,
             use_bias=False,
-            initializer=jax.nn.initializers.orthogonal(),
+            initializer=orthogonal(),
         )
         zeros = jnp.zeros(output_size, self.recurrent.weight.dtype)
         self.initial = zeros if learned_initial_state else None

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear, chrono_bias
+from memory_models.mechanisms.layers import Linear, chrono_bias, orthogonal
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
@@ -63,14 +63,13 @@ class GatedRecurrentUnit(MemoryModel):
         zeros = jnp.zeros_like(update)
         bias = jnp.concatenate([zeros, update, zeros])
         self.project = Linear(input_size, 3 * output_size, key=keys[0], bias=bias)
-        orthogonal = jax.nn.initializers.orthogonal()
         reset, update, candidate = (
             Linear(
                 output_size,
                 output_size,
                 key=keys[1 + gate],
                 use_bias=gate == 2,
-                initializer=orthogonal,
+                initializer=orthogonal(),
             )
             for gate in range(3)
         )

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.dense_scan import dense_scan, dense_step
-from memory_models.mechanisms.layers import Linear, check_sizes
+from memory_models.mechanisms.layers import Linear, check_sizes, orthogonal
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
 State = tuple[Float[Array, " hidden"], Float[Array, "channels order"]]
@@ -81,7 +81,7 @@ class LegendreMemoryUnit(MemoryModel):
             output_size,
             key=keys[3],
             use_bias=False,
-            initializer=jax.nn.initializers.orthogonal(),
+            initializer=orthogonal(),
         )
         self.order, self.window = order, window
 

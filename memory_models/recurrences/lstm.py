@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.layers import Linear, chrono_bias
+from memory_models.mechanisms.layers import Linear, chrono_bias, orthogonal
 from memory_models.mechanisms.linear_scan import last
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
@@ -72,14 +72,13 @@ class LongShortTermMemory(MemoryModel):
         forget = keep if timescale else zeros + forget_bias
         bias = jnp.concatenate([-keep, forget, zeros, zeros])
         self.project = Linear(input_size, 4 * output_size, key=keys[0], bias=bias)
-        orthogonal = jax.nn.initializers.orthogonal()
         input_, forget, candidate, output = (
             Linear(
                 output_size,
                 output_size,
                 key=gate_key,
                 use_bias=False,
-                initializer=orthogonal,
+                initializer=orthogonal(),
             )
             for gate_key in keys[1:]
         )

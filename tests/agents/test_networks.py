@@ -2,6 +2,7 @@
 
 import gymnasium
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -175,3 +176,21 @@ def test_hidden_variables_become_numbers():
     np.testing.assert_allclose(numbers[:, 0], sizes, rtol=1e-6)
     np.testing.assert_array_equal(numbers[:, 1:17], [np.eye(16)[2], np.zeros(16)])
     np.testing.assert_allclose(numbers[:, 17], [np.log1p(0.5), -np.log1p(7)], rtol=1e-6)
+
+
+def factorised(jaxpr):
+    """Shapes of what a program factorises, wherever in it."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("qr", "geqrf", "householder_product"):
+            yield equation.invars[0].aval.shape
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from factorised(inner)
+
+
+def test_weights_of_several_seeds_are_not_factorised_side_by_side():
+    """Two batches at a time can wait for each other for ever: JAX 0.10.2 on a CPU."""
+    agent = make_agent("gru", separate_memories=True)
+    keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
+    program = jax.make_jaxpr(jax.vmap(lambda key: agent.init(key).params))(keys)
+    shapes = list(factorised(program.jaxpr))
+    assert shapes and all(len(shape) == 2 for shape in shapes)
