@@ -117,11 +117,14 @@ def test_interval_over_seeds_is_students():
 
 def test_what_ended_early_gets_no_verdict(ran):
     result, _ = ran
-    frozen = dataclasses.replace(result, frozen={1: "update 3"}, seed_steps=[256, 64])
+    apart = [dataclasses.replace(result.scores[0], mean=mean) for mean in (0.25, 0.75)]
+    frozen = dataclasses.replace(
+        result, frozen={1: "update 3"}, seed_steps=[256, 64], scores=apart
+    )
     record = frozen.record()
     assert record["seeds"][1]["not_finite"] == "update 3"
     assert record["seeds"][1]["steps"] == 64 and record["together"]["seeds"] == 1
-    assert record["together"]["return"] == result.scores[0].mean
+    assert record["together"]["return"] == 0.25
     assert record["together"]["verdict"].startswith("no verdict (1 of 2 seeds stopped")
     stopped = dataclasses.replace(result, stopped=15, seed_steps=[96, 96])
     record = stopped.record()
