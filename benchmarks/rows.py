@@ -17,13 +17,11 @@ import jax
 import numpy as np
 
 import memory_models
+from agents.running.results import t_95
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
 README = FOLDER / "README.md"
-
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t, two-sided 95 %, by the number of seeds."""
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -107,9 +105,9 @@ def published(name: str) -> tuple[str, str, str]:
 
 
 def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Mean over seeds, and half the width of its 95 % interval."""
+    """Mean over seeds, and half the width of its 95 % interval (Student's t)."""
     count = len(returns)
     if count < 2:
         return float(np.mean(returns)), math.inf
-    half = T_95[count] * np.std(returns, ddof=1) / math.sqrt(count)
+    half = t_95(count - 1) * np.std(returns, ddof=1) / math.sqrt(count)
     return float(np.mean(returns)), float(half)

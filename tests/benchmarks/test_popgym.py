@@ -3,15 +3,17 @@
 import math
 
 import pytest
+from scipy import stats
 
 import envs
 from benchmarks import popgym
 
 
 def test_interval_is_that_of_students_t():
-    # Five values with standard deviation sqrt(2.5): 2.776 * sqrt(2.5 / 5).
+    # Five values with standard deviation sqrt(2.5).
+    exact = stats.t.ppf(0.975, 4) * math.sqrt(2.5 / 5)
     mean, half = popgym.interval([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert mean == 3.0 and half == pytest.approx(1.9629, abs=1e-4)
+    assert mean == 3.0 and half == pytest.approx(exact, abs=1e-8)
     assert popgym.interval([0.5, 0.5])[1] == 0.0
     assert math.isinf(popgym.interval([0.5])[1])
 
