@@ -19,7 +19,11 @@ from agents.convert import ConfigError
 from agents.devices import choose_devices
 from agents.run import run, select_device
 from agents.running import processes
-from agents.running.config import build
+from agents.running.configuration.config import build
+from agents.running.configuration.user_classes import blame
+from agents.running.configuration.user_errors import told
+from agents.running.output.report import Ended, tell_sweep
+from agents.running.output.sizes import check_sizes
 from agents.running.overrides import (
     check,
     default_config,
@@ -27,10 +31,6 @@ from agents.running.overrides import (
     plain,
     resumes,
 )
-from agents.running.report import Ended, tell_sweep
-from agents.running.sizes import check_sizes
-from agents.running.user_classes import blame
-from agents.running.user_errors import told
 
 ended: list[Ended] = []
 """What each job of the command line came to."""

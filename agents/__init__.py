@@ -1,14 +1,14 @@
 """Agents: algorithms with swappable memories, and the run loop where all meets."""
 
+from agents.algorithms.ppo import PPO
 from agents.base import Agent, Extras, Inputs
 from agents.convert import ConfigError
 from agents.evaluate import play_episodes, score, verdict
 from agents.load import Policy, load
-from agents.ppo import PPO
 from agents.registry import make, names, register
 from agents.run import run
-from agents.running.config import build
-from agents.running.results import Result
+from agents.running.configuration.config import build
+from agents.running.output.results import Result
 from agents.running.signals import Stopped
 from agents.running.trainer import RunError
 from envs._siblings import check_siblings

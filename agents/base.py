@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
-from agents.distributions import PolicySpec
+from agents.spaces import null_actions
 from envs.base import Environment
 from envs.vector import VectorEnv
 from memory_models.registry import Builder
@@ -213,7 +213,7 @@ class Agent(abc.ABC):
         )
 
     def _null_actions(self, batch: int) -> Array:
-        return PolicySpec(self.env.action_space).null_action(batch)
+        return null_actions(self.env.action_space, batch)
 
 
 def _is_shape(leaf: Any) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.convert import ConfigError
 from agents.keys import Use, key_for, row_keys
-from agents.running.arrays import seeds_in
-from agents.running.config import Plan, build
+from agents.running.configuration.config import Plan, build
+from agents.running.files.arrays import seeds_in
+from agents.running.files.resume import resumed_config
+from agents.running.files.stored import Stored
 from agents.running.overrides import compose_config
-from agents.running.resume import resumed_config
-from agents.running.stored import Stored
 from agents.running.updates import over_seeds
 
 

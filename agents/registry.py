@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
+from agents.algorithms.ppo import PPO
+from agents.algorithms.settings import check_parts
 from agents.convert import nearest
-from agents.ppo import PPO
-from agents.settings import check_parts
 
 _REGISTRY: dict[str, Any] = {}
 

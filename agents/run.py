@@ -13,14 +13,14 @@ from agents.convert import ConfigError
 from agents.running import processes
 from agents.running.added_seeds import train
 from agents.running.compilation_cache import use_compilation_cache
-from agents.running.config import build
-from agents.running.plan import describe_plan
-from agents.running.records import make_run_directory
-from agents.running.report import tell
-from agents.running.results import Result, write_result
-from agents.running.resume import locked
+from agents.running.configuration.config import build
+from agents.running.files.records import make_run_directory
+from agents.running.files.resume import locked
+from agents.running.output.plan import describe_plan
+from agents.running.output.report import tell
+from agents.running.output.results import Result, write_result
+from agents.running.output.sizes import check_sizes
 from agents.running.signals import Stopped
-from agents.running.sizes import check_sizes
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
 
@@ -31,7 +31,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     Args:
         config: the composed configuration, plain Python values. Where `resume` names
             the folder of a run, that run is gone on with (see
-            `agents.running.resume.resumed_config`).
+            `agents.running.files.resume.resumed_config`).
         console: where to print; standard output by default.
 
     Returns:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
-from agents.observations import is_image, observation_keys
+from agents.spaces import is_image, observation_keys
 from envs import spaces
 from envs.catalogue import classes
 from envs.popgym import TASKS

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 import memory_models
-from agents.running.results import t_95
+from agents.running.output.results import t_95
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import envs
 import memory_models
 from agents import devices
-from agents.ppo import PPO
+from agents.algorithms.ppo import PPO
 from agents.running.updates import compile_updates, over_seeds
 
 NUM_ENVS, STEPS, EPOCHS, MINIBATCHES, WIDTH = 64, 128, 4, 8, 128

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from agents.base import Agent, Inputs, MemoryState, Params
+from agents.experience.rollout import next_inputs
 from agents.keys import Use, key_for, row_keys, step_keys
-from agents.rollout import next_inputs
 from envs.base import Card, Environment, float_dtype
 
 MINIMUM_EPISODES = 200

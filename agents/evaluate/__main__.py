@@ -15,9 +15,9 @@ import sys
 from rich.console import Console
 
 from agents.convert import ConfigError
+from agents.running.output.report import tell_scores
+from agents.running.output.results import finite
 from agents.running.playing import play_run
-from agents.running.report import tell_scores
-from agents.running.results import finite
 
 
 def main() -> None:

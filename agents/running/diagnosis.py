@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.running.arrays import leaves
+from agents.running.files.arrays import leaves
 
 
 def first_bad_tensor(agent: Any, state: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents import evaluate
 from agents.keys import Use, key_for
-from agents.running.config import Plan
+from agents.running.configuration.config import Plan
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
 

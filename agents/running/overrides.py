@@ -18,11 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 import envs
 from agents.convert import ConfigError, convert, nearest
-from agents.running.choices import CONFIG_DIRECTORY, GROUPS, group_options
-from agents.running.plugins import load_plugins
-from agents.running.resume import choices_of, resumed_config, value_of
-from agents.running.targets import NUMPY_TASKS
-from agents.running.words import OPEN_KEYS, for_hydra, split, values
+from agents.running.configuration.choices import CONFIG_DIRECTORY, GROUPS, group_options
+from agents.running.configuration.plugins import load_plugins
+from agents.running.configuration.targets import NUMPY_TASKS
+from agents.running.configuration.words import OPEN_KEYS, for_hydra, split, values
+from agents.running.files.resume import choices_of, resumed_config, value_of
 
 __all__ = [
     "check",

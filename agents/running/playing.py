@@ -10,15 +10,15 @@ import jax.numpy as jnp
 
 from agents import evaluate
 from agents.convert import ConfigError, nearest
-from agents.running.arrays import seeds_in
-from agents.running.config import Plan, build
+from agents.running.configuration.config import Plan, build
 from agents.running.evaluator import Evaluator
+from agents.running.files.arrays import seeds_in
+from agents.running.files.records import flat
+from agents.running.files.resume import resumed_config, value_of
+from agents.running.files.stored import Stored
+from agents.running.output.results import across_seeds, score_record
 from agents.running.overrides import compose_config
-from agents.running.records import flat
-from agents.running.results import across_seeds, score_record
-from agents.running.resume import resumed_config, value_of
 from agents.running.signals import StopRequest
-from agents.running.stored import Stored
 from agents.running.updates import over_seeds
 from envs.base import Card
 

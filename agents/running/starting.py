@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from agents.convert import ConfigError
-from agents.running.arrays import seeds_in
-from agents.running.config import Plan
-from agents.running.resume import saved_config
-from agents.running.stored import Stored
+from agents.running.configuration.config import Plan
+from agents.running.files.arrays import seeds_in
+from agents.running.files.resume import saved_config
+from agents.running.files.stored import Stored
 from agents.running.updates import over_seeds
 
 

@@ -19,18 +19,18 @@ from rich.console import Console
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
-from agents.running.checkpoint import CheckpointError, Checkpoints
-from agents.running.config import Plan
+from agents.running.configuration.config import Plan
 from agents.running.diagnosis import first_bad_tensor
 from agents.running.evaluator import Evaluator, Pace
-from agents.running.logs import Logs, event_sizes, purge
-from agents.running.records import CONFIG_FILE, peak_bytes, write_records
-from agents.running.report import progress_bar
-from agents.running.results import Result, is_written
+from agents.running.files.checkpoint import CheckpointError, Checkpoints
+from agents.running.files.records import CONFIG_FILE, peak_bytes, write_records
+from agents.running.files.stored import Checkpoint
+from agents.running.output.logs import Logs, event_sizes, purge
+from agents.running.output.report import progress_bar
+from agents.running.output.results import Result, is_written
+from agents.running.output.standing import Standing
 from agents.running.signals import StopRequest
-from agents.running.standing import Standing
 from agents.running.starting import begin
-from agents.running.stored import Checkpoint
 from agents.running.updates import FINITE, compile_updates, over_seeds
 
 

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool
 
 from agents import devices
-from agents.running.tensorboard import MAY_BE_MISSING
+from agents.running.output.tensorboard import MAY_BE_MISSING
 
 FINITE = "finite"
 """Beside the metrics: 1 where an update was taken, 0 where it was not finite."""

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec
 from agents import devices
 from agents.running import processes
 from agents.running.updates import compile_updates, over_seeds
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.algorithms.test_ratio_one import make_agent
 
 
 def split_agent():

@@ -19,9 +19,9 @@ import agents
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
-from agents.running.config import CONFIG_DIRECTORY
+from agents.running.configuration.config import CONFIG_DIRECTORY
 from tests.agents import split_run
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.algorithms.test_ratio_one import make_agent
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 import memory_models
+from agents.algorithms.ppo import PPO
 from agents.keys import Use, key_for, row_keys
 from agents.load import Policy
-from agents.ppo import PPO
-from agents.running.config import Plan
+from agents.running.configuration.config import Plan
 from agents.running.evaluator import Evaluator
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
 from agents.video import record
 from envs.checking.watch import play_streams
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.algorithms.test_ratio_one import make_agent
 from tests.agents.toy import Toy
 
 SEEDS, STREAMS, STEPS, EPISODES, LENGTH = 3, 4, 6, 5, 3

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import memory_models
-from agents.ppo import PPO
+from agents.algorithms.ppo import PPO
 from envs.probing.probe import Probe
 
 GAMMA = 0.9
@@ -123,7 +123,7 @@ def test_previous_action_probe():
 
 def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
     """The probe can fail: hide the start flags and the reset is gone."""
-    from agents import networks
+    from agents.networks import torso
 
     def without_starts(method):
         def wrapped(self, state, inputs, *moments):
@@ -133,8 +133,8 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
         return wrapped
 
     for name in ("step", "sequence"):
-        method = getattr(networks.Torso, name)
-        monkeypatch.setattr(networks.Torso, name, without_starts(method))
+        method = getattr(torso.Torso, name)
+        monkeypatch.setattr(torso.Torso, name, without_starts(method))
     kinds = ("flip",)
     returns, _ = train(Probe(kinds=kinds), kinds, "gru", 80)
     assert np.nanmean(returns[0, -10:]) > 0.5

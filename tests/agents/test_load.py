@@ -11,7 +11,7 @@ from agents.keys import Use, key_for, row_keys, step_keys
 from agents.load import Policy
 from agents.running.overrides import compose_config
 from agents.video import main, record
-from tests.agents.test_ratio_one import make_agent, redrawn
+from tests.agents.algorithms.test_ratio_one import make_agent, redrawn
 
 
 @pytest.fixture(scope="module")

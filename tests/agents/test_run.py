@@ -17,12 +17,12 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import agents
 import envs
+from agents.running.output.plan import warning
+from agents.running.output.tensorboard import FIRST, REFERENCES, TAGS, Writer
 from agents.running.overrides import compose_config
-from agents.running.plan import warning
-from agents.running.tensorboard import FIRST, REFERENCES, TAGS, Writer
 from agents.running.updates import compile_updates, make_update_loop, over_seeds
 from memory_models import Card as MemoryCard
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.algorithms.test_ratio_one import make_agent
 from tests.agents.toy import Toy
 
 

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 import agents
+from agents.running.output.tensorboard import Writer
 from agents.running.overrides import compose_config
-from agents.running.tensorboard import Writer
 from benchmarks import bsuite
 
 

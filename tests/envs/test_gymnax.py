@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from agents.running.config import build
+from agents.running.configuration.config import build
 from agents.running.overrides import check
 from envs import gymnax_api
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 import envs
 from agents.convert import ConfigError
-from agents.running.config import build
+from agents.running.configuration.config import build
 from agents.running.overrides import check
 from envs.partial import Delayed, Flicker, Noisy, WithoutKeys
 from envs.partial.blank import _nothing

@@ -9,25 +9,25 @@ how to run them and what came of it. The tester is no dependency of this project
 import sys
 from pathlib import Path
 
-RATIO = "tests/agents/test_ratio_one.py"
+RATIO = "tests/agents/algorithms/test_ratio_one.py"
 FILES = {
-    "agents/returns.py": (
-        "tests/agents/test_returns.py",
-        "tests/agents/test_ppo_loss.py",
+    "agents/experience/returns.py": (
+        "tests/agents/experience/test_returns.py",
+        "tests/agents/algorithms/test_ppo_loss.py",
     ),
-    "agents/losses.py": ("tests/agents/test_ppo_loss.py",),
+    "agents/algorithms/losses.py": ("tests/agents/algorithms/test_ppo_loss.py",),
     "envs/rows.py": ("tests/envs/test_vector.py",),
     "envs/vector.py": ("tests/envs/test_vector.py",),
     "agents/evaluate/__init__.py": ("tests/agents/test_evaluate.py",),
-    "agents/normalize.py": ("tests/agents/test_normalize.py",),
-    "agents/rollout.py": (
-        "tests/agents/test_truncation.py",
+    "agents/experience/normalize.py": ("tests/agents/experience/test_normalize.py",),
+    "agents/experience/rollout.py": (
+        "tests/agents/algorithms/test_truncation.py",
         f"{RATIO}::test_every_mechanism[gru]",
         f"{RATIO}::test_sequences_are_contiguous",
         f"{RATIO}::test_episode_statistics_by_hand",
         f"{RATIO}::test_masks_are_those_of_the_states_acted_in",
         f"{RATIO}::test_hidden_variables_reach_the_values_and_never_the_policy",
-        "tests/agents/test_stagger.py",
+        "tests/agents/experience/test_stagger.py",
     ),
 }
 """The tests of each file, by which its mutants are judged."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from agents.convert import ConfigError
-from agents.running.arrays import split
-from agents.running.checkpoint import CheckpointError, Checkpoints
-from agents.running.stored import Checkpoint
+from agents.running.files.arrays import split
+from agents.running.files.checkpoint import CheckpointError, Checkpoints
+from agents.running.files.stored import Checkpoint
 
 
 class State(NamedTuple):

@@ -12,10 +12,10 @@ import agents
 import envs
 import memory_models
 from agents.convert import ConfigError, convert
-from agents.running.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.configuration.config import CONFIG_DIRECTORY, build, build_env
 from agents.running.evaluator import Evaluator
 from agents.running.overrides import check, compose_config, for_hydra, group_options
-from tests.agents.test_networks import PlaceMemory
+from tests.agents.networks.test_networks import PlaceMemory
 
 JOINED = "distributed.coordinator=a:1"
 WRONG = {

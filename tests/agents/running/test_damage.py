@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from agents.convert import ConfigError
-from agents.running.arrays import data, leaves
-from agents.running.checkpoint import Checkpoints
-from agents.running.stored import Checkpoint, Stored
+from agents.running.files.arrays import data, leaves
+from agents.running.files.checkpoint import Checkpoints
+from agents.running.files.stored import Checkpoint, Stored
 
 
 def make_state(scale=1.0):

@@ -13,8 +13,8 @@ import pytest
 import agents
 import train
 from agents.running import trainer
-from agents.running.resume import saved_config
-from agents.running.stored import Stored
+from agents.running.files.resume import saved_config
+from agents.running.files.stored import Stored
 from tests.agents.running import tiny
 
 

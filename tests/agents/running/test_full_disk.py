@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import agents
-from agents.running.stored import Stored
+from agents.running.files.stored import Stored
 from tests.agents.running import tiny
 
 

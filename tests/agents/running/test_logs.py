@@ -6,8 +6,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from agents.evaluate import Score
-from agents.running.logs import Logs, event_sizes, purge
-from agents.running.tensorboard import Writer
+from agents.running.output.logs import Logs, event_sizes, purge
+from agents.running.output.tensorboard import Writer
 
 SEEDS = [4, 9]
 SHARED = {"time/steps_per_second": 5.0}

@@ -12,9 +12,9 @@ import pytest
 import agents
 from agents.evaluate.__main__ import main
 from agents.running import added_seeds
-from agents.running.checkpoint import CheckpointError, Checkpoints
-from agents.running.resume import saved_config
-from agents.running.stored import Stored
+from agents.running.files.checkpoint import CheckpointError, Checkpoints
+from agents.running.files.resume import saved_config
+from agents.running.files.stored import Stored
 from tests.agents.running import tiny
 
 WORDS = ["memory=gru", "agent.normalize_observation=true", "total_steps=192"]

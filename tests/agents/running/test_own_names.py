@@ -14,12 +14,12 @@ import agents
 import envs
 from agents import registry as agents_registry
 from agents.convert import ConfigError
-from agents.running import choices, plugins
-from agents.running.config import build
+from agents.running.configuration import choices, plugins
+from agents.running.configuration.config import build
+from agents.running.files.records import flat
+from agents.running.files.resume import resumed_config
+from agents.running.output.tensorboard import FIRST
 from agents.running.overrides import check, compose_config
-from agents.running.records import flat
-from agents.running.resume import resumed_config
-from agents.running.tensorboard import FIRST
 from envs import registry as envs_registry
 from memory_models import registry as memory_registry
 from memory_models.matching import state_floats

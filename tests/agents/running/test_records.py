@@ -3,11 +3,11 @@
 import dataclasses
 import json
 
-from agents.running import records
-from agents.running.config import build
+from agents.running.configuration.config import build
+from agents.running.files import records
+from agents.running.files.records import flat, make_run_directory, write_records
+from agents.running.files.resume import saved_config
 from agents.running.overrides import compose_config
-from agents.running.records import flat, make_run_directory, write_records
-from agents.running.resume import saved_config
 
 
 def plan_in(folder):

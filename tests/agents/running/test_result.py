@@ -14,9 +14,9 @@ from scipy import stats
 
 from agents import evaluate
 from agents.running import trainer
+from agents.running.output.report import Ended, progress_bar, tell_sweep
+from agents.running.output.results import across_seeds, finite, t_95
 from agents.running.overrides import compose_config
-from agents.running.report import Ended, progress_bar, tell_sweep
-from agents.running.results import across_seeds, finite, t_95
 from tests.agents.running import tiny
 
 

@@ -18,11 +18,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import RunError
 from agents.convert import ConfigError
 from agents.run import run
-from agents.running.arrays import leaves
-from agents.running.checkpoint import Checkpoints
+from agents.running.files.arrays import leaves
+from agents.running.files.checkpoint import Checkpoints
+from agents.running.files.resume import locked
+from agents.running.output.tensorboard import TIMING
 from agents.running.overrides import check
-from agents.running.resume import locked
-from agents.running.tensorboard import TIMING
 
 WORDS = [
     *("env=custom", "env.target=tests.agents.toy:Toy", "memory=gru"),
@@ -168,7 +168,7 @@ def test_what_may_not_change_is_refused(runs, words, told):
 
 
 def agents_build(config):
-    from agents.running.config import build
+    from agents.running.configuration.config import build
 
     return build(config)
 
@@ -204,7 +204,7 @@ def test_files_that_cannot_be_written(runs, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "events")
 
-    monkeypatch.setattr("agents.running.tensorboard.RecordWriter.write", full)
+    monkeypatch.setattr("agents.running.output.tensorboard.RecordWriter.write", full)
     with pytest.raises(RunError) as caught:
         run(check([f"resume={directory}"])[0])
     assert "No space left on device" in str(caught.value)

@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from agents.convert import ConfigError
+from agents.running.files.resume import locked, resumed_config
 from agents.running.overrides import _jobs, compose_config, resumes
-from agents.running.resume import locked, resumed_config
 
 
 @pytest.fixture

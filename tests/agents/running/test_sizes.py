@@ -7,14 +7,15 @@ import jax
 import pytest
 
 import envs
+from agents.algorithms.settings import divisors
 from agents.convert import ConfigError
-from agents.running import records, sizes
-from agents.running.config import build
+from agents.running.configuration.config import build
+from agents.running.files import records
+from agents.running.files.records import peak_bytes
+from agents.running.output import sizes
+from agents.running.output.sizes import check_sizes, measure, show_bytes
 from agents.running.overrides import compose_config
-from agents.running.records import peak_bytes
-from agents.running.sizes import check_sizes, measure, show_bytes
-from agents.settings import divisors
-from tests.agents.test_ratio_one import make_agent
+from tests.agents.algorithms.test_ratio_one import make_agent
 from tests.agents.toy import HiddenToy
 
 TOO_LARGE = {

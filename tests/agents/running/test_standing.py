@@ -3,7 +3,7 @@
 import json
 
 from agents.evaluate import Score
-from agents.running.standing import Standing
+from agents.running.output.standing import Standing
 
 
 def standing():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.running.config import build
+from agents.running.configuration.config import build
 from agents.running.evaluator import Evaluator, Pace
 from agents.running.overrides import compose_config
 from agents.running.signals import Stopped

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.running.tensorboard import MAY_BE_MISSING
+from agents.running.output.tensorboard import MAY_BE_MISSING
 from agents.running.updates import FINITE, make_update_loop
 
 

@@ -13,9 +13,9 @@ import envs
 import memory_models
 import train
 from agents.registry import lookup
-from agents.running.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.configuration.config import CONFIG_DIRECTORY, build, build_env
+from agents.running.files.resume import resumed_config
 from agents.running.overrides import compose_config
-from agents.running.resume import resumed_config
 
 HEAD = """
 import dataclasses

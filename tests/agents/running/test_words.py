@@ -3,8 +3,8 @@
 import pytest
 
 from agents.convert import ConfigError
+from agents.running.configuration.words import split
 from agents.running.overrides import check, for_hydra
-from agents.running.words import split
 
 
 def test_flags_may_stand_anywhere():

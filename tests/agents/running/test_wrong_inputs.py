@@ -17,9 +17,9 @@ import pytest
 from agents import video
 from agents.convert import ConfigError
 from agents.devices import choose_devices
-from agents.running.config import build
+from agents.running.configuration.config import build
+from agents.running.output.sizes import check_sizes
 from agents.running.overrides import check
-from agents.running.sizes import check_sizes
 
 ROOT = Path(__file__).resolve().parents[3]
 WRONG = tomllib.loads((Path(__file__).parent / "wrong_inputs.toml").read_text())

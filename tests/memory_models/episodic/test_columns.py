@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import memory_models
-from agents.distributions import PolicySpec
-from agents.encoder import Encoder
+from agents.networks.distributions import PolicySpec
+from agents.networks.encoder import Encoder
 
 FOLDER = Path(__file__).resolve().parents[3] / "configs" / "memory"
 TASK = gymnasium.spaces.Dict(

@@ -1,0 +1,1 @@
+"""Algorithms, one file each, and the losses, optimiser and settings they share."""

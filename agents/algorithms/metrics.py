@@ -1,0 +1,40 @@
+"""What an update reports about its rollout; docs/metrics.md lists every tag."""
+
+from typing import Any
+
+from jaxtyping import Array
+
+from agents.devices import mean_over, sum_over
+from agents.experience.returns import explained_variance
+from agents.experience.rollout import Rollout, Streams
+from agents.networks.torso import memory_norm
+
+
+def rollout_metrics(
+    rollout: Rollout,
+    streams: Streams,
+    batch: Any,
+    *,
+    has_success: bool,
+    axis_name: str | None,
+) -> dict[str, Array]:
+    """Metrics of episodes (means over those that ended; nan if none did) and values.
+
+    Args:
+        rollout: what was collected.
+        streams: where the streams stand after it.
+        batch: what is learned from it, with value targets.
+        has_success: whether the task says which episodes succeeded.
+        axis_name: of the devices that share the streams; None for one device.
+    """
+    statistics = sum_over(axis_name, rollout.statistics)
+    value = batch.transitions.extras.value
+    means = {
+        "value/mean": value.mean(),
+        "memory/state_norm": memory_norm(streams.memory_state),
+    }
+    return {
+        **statistics.metrics(has_success),
+        **mean_over(axis_name, means),
+        "value/explained_variance": explained_variance(value, batch.target, axis_name),
+    }

@@ -1,0 +1,405 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with any memory.
+
+One update is one compiled program: rollout, advantages, epochs of minibatches of
+sequences, optimiser. It differs from common implementations in what it guarantees:
+before the first minibatch the learner recomputes exactly the policy that acted (same
+memory state entering each sequence, same resets), and an episode cut off by a time
+limit is valued at its final observation with the memory from before the reset.
+"""
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+
+from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
+from agents.algorithms.metrics import rollout_metrics
+from agents.algorithms.optimizer import adam
+from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
+from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.devices import mean_over, sum_over
+from agents.experience.normalize import (
+    Statistics,
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
+)
+from agents.experience.returns import generalized_advantage, standardized
+from agents.experience.rollout import (
+    Rollout,
+    Streams,
+    Transition,
+    as_sequences,
+    collect,
+)
+from agents.experience.stagger import stagger
+from agents.keys import Use, key_for
+from agents.networks.actor_critic import ActorCritic
+from agents.networks.build import build_actor_critic
+from agents.networks.distributions import PolicySpec, Squash
+from envs.vector import VectorEnv
+
+
+class PPOState(NamedTuple):
+    """Everything that evolves in a run.
+
+    Attributes:
+        params: arrays of the network, statistics included.
+        optimizer_state: Optax's.
+        streams: environments, inputs and memory states, `[batch, ...]`.
+        key: the run's key; updates fold their number into it.
+        updates: updates made so far.
+    """
+
+    params: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+class Batch(NamedTuple):
+    """Sequences to learn from, `[sequence_length, sequences, ...]`."""
+
+    transitions: Transition
+    advantage: Float[Array, "time sequences"]
+    target: Float[Array, "time sequences"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO(Agent):
+    """PPO on one task with one memory; fields are settings, beside those of `Agent`.
+
+    Attributes:
+        rollout_length: steps per stream and update.
+        sequence_length: steps over which gradients flow; divides rollout_length. None
+            is the whole rollout.
+        num_epochs: passes over a rollout.
+        num_minibatches: minibatches per pass; divides the number of sequences,
+            `num_envs * rollout_length / sequence_length`.
+        learning_rate: of Adam, at the start.
+        memory_learning_rate: factor on it for the memory's weights; 0 freezes them.
+        anneal_learning_rate: whether it falls linearly to 0 over `total_updates`.
+        gamma: discount per step.
+        gae_lambda: of generalised advantage estimation.
+        clip_ratio: bound on the change of the probability ratio.
+        clip_value: bound on the change of values per rollout; None for no bound.
+        entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the value loss, half the mean squared error.
+        reconstruction_weight: weight of reconstructing observations (`Decoder`).
+        max_gradient_norm: global norm to which gradients are clipped.
+        normalize_advantage: whether each minibatch's advantages are standardised.
+        normalize_observation: whether float observations are standardised.
+        normalize_reward: whether rewards are divided by the standard deviation of
+            the discounted return; what is reported stays raw.
+        staggered_starts: whether streams begin training spread over their episodes.
+        separate_memories: whether actor and critic get encoder and memory each.
+        critic_sees_hidden: whether the critic also sees the task's hidden variables.
+        encoder_size: features per observation key.
+        head_size: hidden units of each head; 0 for linear heads.
+        squash: how Box actions are fitted into their bounds.
+        initial_log_std: of the Gaussian policy over Box actions.
+    """
+
+    rollout_length: int = 128
+    sequence_length: int | None = None
+    num_epochs: int = 4
+    num_minibatches: int = 8
+    learning_rate: float = 1e-3
+    memory_learning_rate: float = 1.0
+    anneal_learning_rate: bool = True
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_ratio: float = 0.1
+    clip_value: float | None = None
+    entropy_coefficient: float = 0.005
+    value_coefficient: float = 0.5
+    reconstruction_weight: float = 0.0
+    max_gradient_norm: float = 0.5
+    normalize_advantage: bool = False
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    staggered_starts: bool = False
+    separate_memories: bool = False
+    critic_sees_hidden: bool = False
+    encoder_size: int = 64
+    head_size: int = 128
+    squash: Squash = "clip"
+    initial_log_std: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_hidden(self)
+        check_sequences(self, self._sequence_length)
+
+    # Sizes ----------------------------------------------------------------------
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps, over all streams, per update."""
+        return self.num_envs * self.rollout_length
+
+    @property
+    def gradient_steps_back(self) -> int:
+        """Steps over which gradients flow."""
+        return self._sequence_length
+
+    @property
+    def _sequence_length(self) -> int:
+        return self.sequence_length or self.rollout_length
+
+    @property
+    def _sequences(self) -> int:
+        return self.steps_per_update // self._sequence_length
+
+    @functools.cached_property
+    def vector_env(self) -> VectorEnv:
+        """The task, `num_envs` times, telling what the critic may see."""
+        return dataclasses.replace(super().vector_env, hidden=self.critic_sees_hidden)
+
+    @functools.cached_property
+    def policy(self) -> PolicySpec:
+        """How head outputs become actions."""
+        return PolicySpec(self.env.action_space, self.squash)
+
+    # Network --------------------------------------------------------------------
+
+    def build_network(self, key: PRNGKeyArray) -> ActorCritic:
+        """A network with weights of its own."""
+        return build_actor_critic(self, self.policy, key=key)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipped gradients."""
+        steps = None
+        if self.anneal_learning_rate and self.total_updates is not None:
+            steps = self.total_updates * self.num_epochs * self.num_minibatches
+        return adam(
+            self.learning_rate,
+            max_gradient_norm=self.max_gradient_norm,
+            annealed_over=steps,
+            memory_learning_rate=self.memory_learning_rate,
+        )
+
+    # The agent contract ---------------------------------------------------------
+
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> PPOState:
+        """A state before any experience."""
+        network = self.build_network(key_for(key, Use.NETWORK))
+        if params is not None:
+            network = self.network(params)
+        params = eqx.filter(network, eqx.is_array)
+        observation, env_state = self.vector_env.reset(key_for(key, Use.ENVIRONMENT))
+        mask = self.vector_env.mask(env_state)
+        hidden = self.vector_env.hidden_variables(env_state)
+        inputs = self.first_inputs(observation, mask, self.num_envs, hidden)
+        streams = Streams(env_state, inputs, network.initial_state(self.num_envs))
+        if self.normalize_reward:
+            zeros = jnp.zeros_like(env_state.episode_return)
+            streams = streams._replace(discounted_return=zeros)
+        run_key = key_for(key, Use.RUN)
+        if self.staggered_starts:
+            streams = stagger(self, params, streams, key=run_key)
+        optimizer_state = self.optimizer.init(split_trainable(params)[0])
+        updates = jnp.zeros((), jnp.int32)
+        return PPOState(params, optimizer_state, streams, run_key, updates)
+
+    def act(
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        inputs: Inputs,
+        *,
+        key: Key[Array, " batch"],
+        exploration: float | Array | None = None,
+    ) -> tuple[Array, MemoryState, Extras]:
+        """Choose actions; exploration None samples, 0.0 takes the mode.
+
+        Raises:
+            ValueError: any other exploration, which a stochastic policy does not have.
+        """
+        if exploration is not None and exploration != 0.0:
+            raise ValueError(
+                f"PPO acts with exploration None (sampled) or 0.0 (greedy), not "
+                f"{exploration}."
+            )
+        memory_state, distribution, value = self.network(params).step(
+            memory_state, inputs
+        )
+        raw = distribution.sample(key) if exploration is None else distribution.mode()
+        extras = Extras(raw, distribution.log_prob(raw), value)
+        return distribution.action(raw), memory_state, extras
+
+    def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
+        """Collect one rollout and learn from it."""
+        streams, rollout, batch, params, optimizer_state, losses = self._update(state)
+        new_state = PPOState(
+            params, optimizer_state, streams, state.key, state.updates + 1
+        )
+        losses = mean_over(self.axis_name, jax.tree.map(jnp.mean, losses))
+        return new_state, losses | rollout_metrics(
+            rollout,
+            streams,
+            batch,
+            has_success="success" in self.info_keys,
+            axis_name=self.axis_name,
+        )
+
+    def stages(self, state: PPOState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        _, rollout, batch, params, _, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions,
+            advantages=batch._replace(transitions=None),
+            learning=jax.tree.map(jnp.ravel, losses),
+            parameters=params,
+        )
+
+    def _update(self, state: PPOState) -> tuple:
+        key = jax.random.fold_in(state.key, state.updates)
+        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+
+        # COLLECT
+        streams, rollout = self.rollout(state.params, state.streams, rollout_key)
+
+        # STATISTICS: in force for rewards now, for observations from the next update.
+        statistics, streams, rollout = self.normalized(state.params, streams, rollout)
+
+        # ADVANTAGES
+        batch = self.advantages(state.params, streams, rollout)
+
+        # LEARN
+        params, optimizer_state, losses = self.learn(
+            state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
+        )
+        params = with_statistics(params, statistics)
+        return streams, rollout, batch, params, optimizer_state, losses
+
+    # The three stages -----------------------------------------------------------
+
+    def rollout(
+        self, params: Params, streams: Streams, key: PRNGKeyArray
+    ) -> tuple[Streams, Rollout]:
+        """Collect `rollout_length` steps from every stream."""
+        return collect(
+            lambda memory, inputs, key: self.act(params, memory, inputs, key=key),
+            self.network(params).value,
+            self.vector_env,
+            streams,
+            key=key,
+            num_sequences=self.rollout_length // self._sequence_length,
+            sequence_length=self._sequence_length,
+        )
+
+    def normalized(
+        self, params: Params, streams: Streams, rollout: Rollout
+    ) -> tuple[Statistics, Streams, Rollout]:
+        """Statistics with the rollout's experience, and its rewards to their scale."""
+        space = self.env.observation_space
+        total = functools.partial(sum_over, self.axis_name)
+        return normalize_rollout(
+            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
+        )
+
+    def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
+        """Advantages and value targets of a rollout, cut into sequences."""
+        steps = rollout.transitions
+        last_value = self.network(params).value(streams.memory_state, streams.inputs)
+        advantage = generalized_advantage(
+            reward=steps.reward,
+            value=steps.extras.value,
+            last_value=last_value,
+            bootstrap_value=steps.bootstrap_value,
+            terminated=steps.terminated,
+            truncated=steps.truncated,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+        )
+        batch = Batch(steps, advantage, advantage + steps.extras.value)
+        return as_sequences(batch, self._sequence_length)
+
+    def learn(
+        self,
+        params: Params,
+        optimizer_state: optax.OptState,
+        batch: Batch,
+        memory_states: MemoryState,
+        key: PRNGKeyArray,
+    ) -> tuple[Params, optax.OptState, dict[str, Array]]:
+        """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
+        # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
+        entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
+
+        def minibatch(carry: Any, index: Int[Array, " sequences"]) -> tuple[Any, Any]:
+            params, optimizer_state = carry
+            chosen = jax.tree.map(lambda x: x[:, index], batch)
+            state = jax.tree.map(lambda x: x[index], entering)
+            trainable, fixed = split_trainable(params)
+            gradients, metrics = jax.grad(
+                lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
+            )(trainable)
+            gradients = mean_over(self.axis_name, gradients)
+            metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
+            with jax.numpy_dtype_promotion("standard"):  # as Optax expects
+                changes, optimizer_state = self.optimizer.update(
+                    gradients, optimizer_state, trainable
+                )
+            trainable = optax.apply_updates(trainable, changes)
+            return (eqx.combine(trainable, fixed), optimizer_state), metrics
+
+        def epoch(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
+            order = jax.random.permutation(key, self._sequences)
+            return jax.lax.scan(
+                minibatch, carry, order.reshape(self.num_minibatches, -1)
+            )
+
+        keys = jax.random.split(key, self.num_epochs)
+        learned, metrics = jax.lax.scan(epoch, (params, optimizer_state), keys)
+        return *learned, metrics
+
+    def loss(
+        self, params: Params, memory_state: MemoryState, batch: Batch
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """The clipped surrogate, value loss and entropy bonus of some sequences.
+
+        Args:
+            params: arrays of the network.
+            memory_state: the state that entered each sequence, a constant.
+            batch: the sequences.
+
+        Returns:
+            The loss to minimise, and metrics.
+        """
+        steps = batch.transitions
+        distribution, value, reconstruction = self.network(params).sequence_to_learn(
+            jax.lax.stop_gradient(memory_state), steps.inputs
+        )
+        log_prob = distribution.log_prob(steps.extras.raw_action)
+        log_ratio = log_prob - steps.extras.log_prob
+        advantage = batch.advantage
+        if self.normalize_advantage:
+            advantage = standardized(advantage, self.axis_name)
+        policy_loss = clipped_surrogate(log_ratio, advantage, self.clip_ratio)
+        before = steps.extras.value
+        value_loss = squared_error(value, batch.target, before, self.clip_value)
+        entropy = distribution.entropy().mean()
+        total = (
+            policy_loss
+            + self.value_coefficient * value_loss
+            - self.entropy_coefficient * entropy
+            + self.reconstruction_weight * reconstruction
+        )
+        return total, {
+            "loss/total": total,
+            "loss/policy": policy_loss,
+            "loss/value": value_loss,
+            "loss/reconstruction": reconstruction,
+            "policy/entropy": entropy,
+            **ratio_metrics(log_ratio, self.clip_ratio),
+        }

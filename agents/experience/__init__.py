@@ -1,0 +1,1 @@
+"""From the world to tapes: rollouts, returns, statistics of experience."""

@@ -1,0 +1,1 @@
+"""From inputs to numbers: encoders, memories, heads, and how they are built."""

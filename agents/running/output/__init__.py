@@ -1,0 +1,1 @@
+"""What a run tells: its plan, its progress, its results."""

@@ -1,0 +1,158 @@
+"""The plan: what a run is about to do, told before it starts."""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.sharding import Mesh
+
+from agents.devices import describe_devices
+from agents.running.configuration.config import Plan
+from agents.running.output.sizes import Sizes, describe_sizes
+from envs.base import Card, Return
+from memory_models import MemoryModel, state_bytes
+
+
+def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
+    """Task and what it demands, model and sizes, devices, exact steps, a warning.
+
+    Args:
+        plan: what is about to run.
+        sizes: the memory that it needs.
+        mesh: the devices it uses, from `choose_devices`.
+    """
+    env, agent, card = plan.env, plan.agent, plan.env.card
+    network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
+    parameters = ", ".join(
+        f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
+    )
+    per_update = agent.steps_per_update
+    lines = [
+        f"task    {plan.env_name} ({parameters})",
+        f"        {_demand(card)}",
+        f"        {_returns(card)}",
+        *_evaluated(plan),
+        f"memory  {_memory(plan, network)}",
+        f"agent   {_agent(plan)}",
+        f"device  {describe_devices(mesh, agent)}; {describe_sizes(sizes)}",
+        f"steps   {plan.num_updates:,} updates x {per_update:,} = "
+        f"{plan.num_updates * per_update:,} per seed"
+        f" ({plan.config['total_steps']:,} asked for), "
+        f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
+    ]
+    note, memories = None, memories_of(network)
+    steps = getattr(agent, "gradient_steps_back", math.inf)
+    for demanding in (card, plan.evaluation_env.card) if memories else ():
+        note = note or warning(demanding, memories[0].card, plan.memory_name, steps)
+    if note:
+        lines.append(f"note    {note}")
+    return "\n".join(lines)
+
+
+def memories_of(network: Any) -> list[MemoryModel]:
+    """The memories in a network, of which a critic may have one of its own."""
+    leaves = jax.tree.leaves(network, is_leaf=lambda x: isinstance(x, MemoryModel))
+    return [leaf for leaf in leaves if isinstance(leaf, MemoryModel)]
+
+
+def _memory(plan: Plan, network: Any) -> str:
+    """What the memory weighs; a custom agent may do without it."""
+    total = learned(network)
+    memories = memories_of(network)
+    if not memories:
+        return f"{plan.memory_name}: not used by this agent, of {total:,} parameters"
+    memory = memories[0]
+    copies = " (one each for actor and critic)" if len(memories) == 2 else ""
+    return (
+        f"{plan.memory_name}: {count(memory):,} of {total:,} parameters, "
+        f"{state_bytes(memory):,} bytes of state per stream{copies}; "
+        f"{_context(memory.card.context)}"
+    )
+
+
+def _agent(plan: Plan) -> str:
+    """How an update is made, as far as the agent has settings for it."""
+    agent, name = plan.agent, plan.agent_name
+    wanted = ("rollout_length", "gradient_steps_back", "num_epochs", "num_minibatches")
+    if any(getattr(agent, setting, None) is None for setting in wanted):
+        return f"{name}: {agent.num_envs} environments"
+    return (
+        f"{name}: {agent.num_envs} environments x {agent.rollout_length} steps, "
+        f"gradients over {agent.gradient_steps_back} steps, {agent.num_epochs} epochs "
+        f"x {agent.num_minibatches} minibatches"
+    )
+
+
+def warning(
+    card: Card, memory_card: Any, memory_name: str, gradient_steps: int | float
+) -> str | None:
+    """One line if the cue lies further back than the memory or the gradient reaches.
+
+    Args:
+        card: the task's.
+        memory_card: the model's.
+        memory_name: as chosen on the command line.
+        gradient_steps: length of the sequences that gradients flow over.
+    """
+    horizon = card.horizon[1]
+    parts = []
+    if memory_card.context is not None and memory_card.context < horizon:
+        setting = memory_card.context_option
+        remedy = f"raise memory.{setting}" if setting else "choose another memory"
+        parts.append(
+            f"memory={memory_name} reaches {memory_card.context} steps back ({remedy})"
+        )
+    if gradient_steps - 1 < horizon:
+        parts.append(
+            f"gradients reach {gradient_steps - 1} steps back (raise "
+            "agent.sequence_length and agent.rollout_length)"
+        )
+    if not parts:
+        return None
+    return f"the cue can lie {horizon} steps back, but {' and '.join(parts)}."
+
+
+def learned(network: Any) -> int:
+    """Numbers that a network learns: its statistics are not."""
+    return count(network) - count(getattr(network, "statistics", None))
+
+
+def count(shapes: Any) -> int:
+    """How many numbers the arrays of a pytree of shapes hold."""
+    leaves = jax.tree.leaves(shapes)
+    return sum(x.size for x in leaves if isinstance(x, jax.ShapeDtypeStruct))
+
+
+def _evaluated(plan: Plan) -> list[str]:
+    """How evaluations differ from training, if they do."""
+    given = plan.config["evaluation"].get("env")
+    if not given:
+        return []
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    return [f"        evaluated with {words}: {_returns(plan.evaluation_env.card)}"]
+
+
+def _demand(card: Card) -> str:
+    if card.memory == "none":
+        return "demands no memory"
+    low, high = card.horizon
+    steps = f"{high}" if low == high else f"{low} to {high}"
+    return f"demands {card.memory} memory over {steps} steps"
+
+
+def _returns(card: Card) -> str:
+    def show(name: str) -> str:
+        known: Return = getattr(card, name)
+        if known.value is None:
+            return f"{name} unknown"
+        return f"{name} {known.value:.2f} ({known.how})"
+
+    return ", ".join(show(name) for name in ("floor", "memoryless", "recall", "oracle"))
+
+
+def _context(context: int | None) -> str:
+    if context is None:
+        return "reaches back without limit"
+    return f"reaches {context} steps back"

@@ -1,0 +1,167 @@
+"""How a run is told: its progress, and the tables that it closes with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+import envs
+from agents import evaluate
+from agents.running.files.records import flat
+from agents.running.output.results import Result
+from envs.base import Card
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with steps, a note and the time that remains."""
+    return Progress(
+        TextColumn("train  "),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:>11,.0f} steps"),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def tell(result: Result, console: Console) -> None:
+    """Print how fast it was, and return and verdict of every seed."""
+    if result.steps:
+        console.print(
+            f"trained {result.train_seconds:.1f} s, "
+            f"{result.steps / result.train_seconds:,.0f} steps/s with evaluations",
+            highlight=False,
+        )
+    if len(result.seeds) == 1:
+        line = evaluate.describe(result.scores[0], result.card, result.verdicts[0])
+        console.print(line, highlight=False, soft_wrap=True)
+        return
+    rows = [
+        (f"seed {seed}", score, verdict)
+        for seed, score, verdict in zip(
+            result.seeds, result.scores, result.verdicts, strict=True
+        )
+    ]
+    together = ("together", result.together, result.verdict)
+    tell_scores([*rows, together], result.card, console)
+
+
+def tell_scores(
+    rows: Sequence[tuple[str, evaluate.Score | None, str]],
+    card: Card,
+    console: Console,
+) -> None:
+    """Print one row per score, below what the card knows.
+
+    Args:
+        rows: name, score and verdict.
+        card: of the task that was played.
+        console: where to.
+    """
+    table = _table("", "return", "95 % interval", "success", "verdict")
+    for name, score, verdict in rows:
+        _add(table, name, *cells(score), verdict)
+    known = ", ".join(
+        f"{name} {shown(getattr(card, name).value)}"
+        for name in ("floor", "memoryless", "recall")
+    )
+    console.print(f"returns ({known})", highlight=False, soft_wrap=True)
+    _print(table, console)
+
+
+class Ended(NamedTuple):
+    """What became of one job of a sweep.
+
+    Attributes:
+        config: its configuration.
+        result: what it came to, None where it has none.
+        failure: the sentence it failed with; None where it did not.
+    """
+
+    config: Mapping[str, Any]
+    result: Result | None
+    failure: str | None = None
+
+
+UNTOLD = (
+    *("run_directory", "resume", "device", "compilation_cache", "env.id"),
+    *("memory.name", "agent.name"),
+)
+"""Settings that a table of jobs leaves out: they name what has a column of its own, or
+change no result."""
+
+
+def tell_sweep(
+    ended: Sequence[Ended], defaults: Sequence[Mapping[str, Any]], console: Console
+) -> None:
+    """Print one row per job of a sweep.
+
+    Args:
+        ended: the jobs, in order.
+        defaults: of every job, the configuration of its choices with nothing set.
+        console: where to.
+    """
+    table = _table(
+        *("task", "memory", "agent", "settings", "return", "95 % interval"),
+        *("success", "verdict"),
+    )
+    for (config, result, failure), default in zip(ended, defaults, strict=True):
+        plain = flat(default)
+        settings = " ".join(
+            f"{name}={value}"
+            for name, value in flat(config).items()
+            if name not in UNTOLD and value != plain.get(name)
+        )
+        score = None if result is None else result.together
+        verdict = failure or (result.verdict if result is not None else "not run")
+        env = config["env"]
+        _add(
+            table,
+            envs.config_name(env["id"]) if "id" in env else str(env["target"]),
+            str(config["memory"]["name"]),
+            str(config["agent"]["name"]),
+            settings,
+            *cells(score),
+            verdict,
+        )
+    _print(table, console)
+
+
+def cells(score: evaluate.Score | None) -> tuple[str, str, str]:
+    """Return, interval and success of a score, as a table shows them."""
+    if score is None:
+        return "", "", ""
+    return (
+        f"{score.mean:.2f}",
+        f"{score.lower:.2f} to {score.upper:.2f}",
+        "" if score.success is None else f"{score.success:.0%}",
+    )
+
+
+def shown(value: float | None) -> str:
+    """A return that may not be known."""
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _add(table: Table, *texts: str) -> None:
+    table.add_row(*map(Text, texts))  # as they are: paths and lists hold brackets
+
+
+def _print(table: Table, console: Console) -> None:
+    """Print a table; where nobody watches, as wide as it is."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = 10_000
+    console.print(table, highlight=False)
+    console.width = width
