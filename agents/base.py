@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
+from agents.footprint import Part, bytes_of
 from agents.spaces import null_actions
 from envs.base import Environment
 from envs.vector import VectorEnv
@@ -138,6 +139,39 @@ class Agent(abc.ABC):
         Returns:
             Actions `[batch, ...]`, the new memory state, and extras.
         """
+
+    # What a run tells about the agent --------------------------------------------
+
+    @property
+    def gradient_steps_back(self) -> int | None:
+        """Steps over which gradients flow; None where they have no end."""
+        return None
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Steps of the optimiser that one `update` takes."""
+        return 1
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Settings whose product is `steps_per_update`."""
+        return ("agent.num_envs",)
+
+    def describe(self) -> str:
+        """How an update is made, in half a line."""
+        return f"{self.num_envs} environments"
+
+    def footprint(self) -> dict[str, Part]:
+        """What one seed needs in memory, by name, found by tracing alone."""
+        state = jax.eval_shape(self.init, jax.eval_shape(jax.random.key, 0))
+        streams = sum(bytes_of(getattr(state, name)) for name in self.stream_fields)
+        weights = ("memory.output_size",)
+        return {
+            "parameters": Part(bytes_of(state) - streams, "kept", weights),
+            "environments": Part(
+                streams, "streams", ("agent.num_envs", "what sizes the task")
+            ),
+        }
 
     def stages(self, state: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order: stage -> pytree of arrays.

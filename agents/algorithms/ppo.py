@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.algorithms.metrics import rollout_metrics
 from agents.algorithms.optimizer import adam
@@ -39,6 +40,7 @@ from agents.experience.rollout import (
     collect,
 )
 from agents.experience.stagger import stagger
+from agents.footprint import Part
 from agents.keys import Use, key_for
 from agents.networks.actor_critic import ActorCritic
 from agents.networks.build import build_actor_critic
@@ -151,6 +153,28 @@ class PPO(Agent):
         return self._sequence_length
 
     @property
+    def optimizer_steps(self) -> int:
+        """Steps of the optimiser per update."""
+        return self.num_epochs * self.num_minibatches
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Settings whose product is `steps_per_update`."""
+        return ("agent.num_envs", "agent.rollout_length")
+
+    def describe(self) -> str:
+        """How an update is made."""
+        return (
+            f"{self.num_envs} environments x {self.rollout_length} steps, "
+            f"gradients over {self.gradient_steps_back} steps, "
+            f"{self.num_epochs} epochs x {self.num_minibatches} minibatches"
+        )
+
+    def footprint(self) -> dict[str, Part]:
+        """What one seed needs in memory."""
+        return rollout_footprint(self)
+
+    @property
     def _sequence_length(self) -> int:
         return self.sequence_length or self.rollout_length
 
@@ -179,7 +203,7 @@ class PPO(Agent):
         """Adam with clipped gradients."""
         steps = None
         if self.anneal_learning_rate and self.total_updates is not None:
-            steps = self.total_updates * self.num_epochs * self.num_minibatches
+            steps = self.total_updates * self.optimizer_steps
         return adam(
             self.learning_rate,
             max_gradient_norm=self.max_gradient_norm,

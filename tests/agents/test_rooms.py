@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
-    ("base", "convert", "devices", "keys", "spaces"),
+    ("base", "convert", "devices", "footprint", "keys", "spaces"),
     ("experience",),
     ("networks",),
     ("algorithms",),

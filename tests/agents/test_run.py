@@ -172,6 +172,7 @@ def horizon_card(steps):
     ("context", "option", "gradient", "expected"),
     [
         (None, None, 21, None),
+        (None, None, None, None),
         (20, "num_frames", 21, None),
         (3, "num_frames", 128, "memory=m reaches 3 steps back (raise memory.num_fra"),
         (0, None, 128, "memory=m reaches 0 steps back (choose another memory)"),

@@ -1,7 +1,6 @@
 """The plan: what a run is about to do, told before it starts."""
 
 import dataclasses
-import math
 from typing import Any
 
 import equinox as eqx
@@ -35,7 +34,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f"        {_returns(card)}",
         *_evaluated(plan),
         f"memory  {_memory(plan, network)}",
-        f"agent   {_agent(plan)}",
+        f"agent   {plan.agent_name}: {agent.describe()}",
         f"device  {describe_devices(mesh, agent)}; {describe_sizes(sizes)}",
         f"steps   {plan.num_updates:,} updates x {per_update:,} = "
         f"{plan.num_updates * per_update:,} per seed"
@@ -43,7 +42,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
         f"{plan.config['num_seeds']} seed(s) from {plan.config['seed']}",
     ]
     note, memories = None, memories_of(network)
-    steps = getattr(agent, "gradient_steps_back", math.inf)
+    steps = agent.gradient_steps_back
     for demanding in (card, plan.evaluation_env.card) if memories else ():
         note = note or warning(demanding, memories[0].card, plan.memory_name, steps)
     if note:
@@ -72,21 +71,8 @@ def _memory(plan: Plan, network: Any) -> str:
     )
 
 
-def _agent(plan: Plan) -> str:
-    """How an update is made, as far as the agent has settings for it."""
-    agent, name = plan.agent, plan.agent_name
-    wanted = ("rollout_length", "gradient_steps_back", "num_epochs", "num_minibatches")
-    if any(getattr(agent, setting, None) is None for setting in wanted):
-        return f"{name}: {agent.num_envs} environments"
-    return (
-        f"{name}: {agent.num_envs} environments x {agent.rollout_length} steps, "
-        f"gradients over {agent.gradient_steps_back} steps, {agent.num_epochs} epochs "
-        f"x {agent.num_minibatches} minibatches"
-    )
-
-
 def warning(
-    card: Card, memory_card: Any, memory_name: str, gradient_steps: int | float
+    card: Card, memory_card: Any, memory_name: str, gradient_steps: int | None
 ) -> str | None:
     """One line if the cue lies further back than the memory or the gradient reaches.
 
@@ -94,7 +80,8 @@ def warning(
         card: the task's.
         memory_card: the model's.
         memory_name: as chosen on the command line.
-        gradient_steps: length of the sequences that gradients flow over.
+        gradient_steps: length of the sequences that gradients flow over; None for no
+            end.
     """
     horizon = card.horizon[1]
     parts = []
@@ -104,7 +91,7 @@ def warning(
         parts.append(
             f"memory={memory_name} reaches {memory_card.context} steps back ({remedy})"
         )
-    if gradient_steps - 1 < horizon:
+    if gradient_steps is not None and gradient_steps - 1 < horizon:
         parts.append(
             f"gradients reach {gradient_steps - 1} steps back (raise "
             "agent.sequence_length and agent.rollout_length)"

@@ -6,16 +6,14 @@ and the process itself: what is refused here could not run.
 """
 
 import dataclasses
-import math
+from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from agents.convert import ConfigError
-from agents.experience.normalize import split_trainable
+from agents.footprint import Part, bytes_of
 from agents.running.configuration.config import Plan
 from agents.running.files.records import available_bytes
 
@@ -28,30 +26,25 @@ class Sizes:
     """Bytes that a run needs, over all its seeds.
 
     Attributes:
-        parameters: weights, statistics and the optimiser's state.
-        environments: states and inputs of the streams.
-        memories: memory states of the streams.
-        rollout: transitions, and the memory state that enters each sequence.
-        learning: the rollout cut into sequences, one minibatch, gradients, and what
-            they are computed from.
-        evaluation: the streams of an evaluation; there is no rollout at that time.
-        devices: accelerators that share streams, rollout and learning equally.
+        parts: what the agent needs, as its `footprint` tells it.
+        evaluation: the streams of an evaluation; nothing is trained at that time.
+        devices: accelerators that share all but what is kept on each.
     """
 
-    parameters: int
-    environments: int
-    memories: int
-    rollout: int
-    learning: int
+    parts: Mapping[str, Part]
     evaluation: int
     devices: int = 1
 
     @property
     def needed(self) -> int:
         """Bytes needed at once, on each device."""
-        streams = self.environments + self.memories
-        training = (streams + self.rollout + self.learning) // self.devices
-        return self.parameters + max(training, streams + self.evaluation)
+        kept, training = self._total("kept"), self._total("training")
+        always = self._total("streams") + self._total("experience")
+        each = (always + training) // self.devices
+        return kept + max(each, always // self.devices + self.evaluation)
+
+    def _total(self, kind: str) -> int:
+        return sum(part.bytes for part in self.parts.values() if part.kind == kind)
 
 
 def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
@@ -67,11 +60,7 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
     agent, config = plan.agent, plan.config
     _check_counts(
         {
-            **{
-                f"agent.{name}={getattr(agent, name)}": getattr(agent, name)
-                for name in ("num_envs", "rollout_length")
-                if hasattr(agent, name)  # agents of one's own may collect otherwise
-            },
+            **{f"{n}={setting(plan, n)}": setting(plan, n) for n in agent.counted},
             "the longest episode of this task": max(
                 env.card.max_episode_steps or 0
                 for env in (plan.env, plan.evaluation_env)
@@ -90,18 +79,23 @@ def check_sizes(plan: Plan, mesh: Mesh | None = None) -> Sizes:
             f"{_each(sizes)}, and {show_bytes(available)} are available; "
             f"{_largest(sizes, plan)}."
         )
+    told = " x ".join(agent.counted)
+    _check_counts({told: agent.steps_per_update}, "lower one of them")
     _check_counts(
-        {"agent.num_envs x agent.rollout_length": agent.steps_per_update},
-        "lower one of them",
-    )
-    steps = plan.num_updates * math.prod(
-        getattr(agent, name, 1) for name in ("num_epochs", "num_minibatches")
-    )
-    _check_counts(
-        {f"total_steps={config['total_steps']}, counted in gradient steps,": steps},
-        "lower it, or raise agent.num_envs or agent.rollout_length",
+        {
+            f"total_steps={config['total_steps']}, counted in gradient steps,": (
+                plan.num_updates * agent.optimizer_steps
+            )
+        },
+        f"lower it, or raise {' or '.join(agent.counted)}",
     )
     return sizes
+
+
+def setting(plan: Plan, name: str) -> Any:
+    """The value of `agent.<name>` or `memory.<name>` in a plan."""
+    group, _, key = name.partition(".")
+    return getattr(plan.agent, key) if group == "agent" else plan.config[group][key]
 
 
 def _check_counts(counts: dict[str, int], remedy: str) -> None:
@@ -115,28 +109,24 @@ def _check_counts(counts: dict[str, int], remedy: str) -> None:
 
 def _largest(sizes: Sizes, plan: Plan) -> str:
     """The largest part of the sizes, and what to lower."""
-    agent, config = plan.agent, plan.config
-    streams = f"agent.num_envs={agent.num_envs}"
-    steps = f"agent.rollout_length={getattr(agent, 'rollout_length', None)}"
-    memory = f"memory.output_size={config['memory']['output_size']}"
-    episodes = f"evaluation.episodes={config['evaluation']['episodes']}"
-    remedies = {
-        "parameters": [memory],
-        "environments": [streams, "what sizes the task"],
-        "memories": [streams, memory],
-        "rollout": [streams, steps, memory],
-        "learning": [streams, steps, memory],
-        "evaluation": [episodes, memory, "what sizes the task"],
-    }
-    parts = {name: getattr(sizes, name) for name in remedies}
-    name = max(parts, key=lambda name: parts[name])
-    lower = remedies[name]
+    config = plan.config
+    episodes = ("evaluation.episodes", "memory.output_size", "what sizes the task")
+    evaluation = Part(sizes.evaluation, "streams", episodes)
+    parts = {**sizes.parts, "evaluation": evaluation}
+    name = max(parts, key=lambda name: parts[name].bytes)
+
+    def told(setting_name: str) -> str:
+        if "." not in setting_name:
+            return setting_name
+        return f"{setting_name}={setting(plan, setting_name)}"
+
+    lower = [told(x) for x in parts[name].lower]
     if config["num_seeds"] > 1:
-        lower = [*lower, f"num_seeds={config['num_seeds']}"]
-    told = " or ".join(lower)
-    if name == "learning":
-        told += f", or raise agent.num_minibatches={agent.num_minibatches}"
-    return f"most of it, {show_bytes(parts[name])}, is for {name}: lower {told}"
+        lower.append(f"num_seeds={config['num_seeds']}")
+    remedy = f"lower {' or '.join(lower)}"
+    if parts[name].higher:
+        remedy += f", or raise {' or '.join(map(told, parts[name].higher))}"
+    return f"most of it, {show_bytes(parts[name].bytes)}, is for {name}: {remedy}"
 
 
 def measure(
@@ -155,88 +145,26 @@ def measure(
     """
     try:
         key = jax.eval_shape(jax.random.key, 0)
-        state = jax.eval_shape(agent.init, key)
+        parts = agent.footprint()
         starts = [
-            _bytes(jax.eval_shape(env.reset, key))
+            bytes_of(jax.eval_shape(env.reset, key))
             for env in (agent.env, evaluation_env or agent.env)
         ]
-        if not all(hasattr(agent, stage) for stage in _STAGES):
-            return _state_alone(agent, state, num_seeds, episodes, starts)
-        streams = state.streams
-        rollout = jax.eval_shape(agent.rollout, state.params, streams, key)[1]
-        batch = jax.eval_shape(agent.advantages, state.params, streams, rollout)
-        learning = _learning(agent, state.params, batch, rollout.memory_states)
     except (OverflowError, MemoryError) as error:
         raise ConfigError(
             "some number of this configuration is too large to compute with: "
             f"{str(error).splitlines()[0].rstrip('.')}."
         ) from error
-    memories = _bytes(streams.memory_state)
-    environments = _bytes(streams) - memories
-    evaluation = episodes * (environments + memories) // agent.num_envs
+    streams = sum(part.bytes for part in parts.values() if part.kind == "streams")
+    evaluation = episodes * streams // agent.num_envs
     evaluation += episodes * (starts[1] - starts[0])
     return Sizes(
-        parameters=num_seeds * _bytes((state.params, state.optimizer_state)),
-        environments=num_seeds * environments,
-        memories=num_seeds * memories,
-        rollout=num_seeds * _bytes(rollout),
-        learning=num_seeds * learning,
+        parts={
+            name: part._replace(bytes=num_seeds * part.bytes)
+            for name, part in parts.items()
+        },
         evaluation=num_seeds * evaluation,
     )
-
-
-_STAGES = ("rollout", "advantages", "loss")
-"""Methods of an agent that learns from rollouts, whose sizes can be told apart."""
-
-
-def _state_alone(
-    agent: Any, state: Any, num_seeds: int, episodes: int, starts: list[int]
-) -> Sizes:
-    """What is known of any agent: the state, and its streams while evaluating."""
-    streams = sum(_bytes(getattr(state, name)) for name in agent.stream_fields)
-    evaluation = episodes * streams // agent.num_envs
-    return Sizes(
-        parameters=num_seeds * (_bytes(state) - streams),
-        environments=num_seeds * streams,
-        memories=0,
-        rollout=0,
-        learning=0,
-        evaluation=num_seeds * (evaluation + episodes * (starts[1] - starts[0])),
-    )
-
-
-def _learning(agent: Any, params: Any, batch: Any, memory_states: Any) -> int:
-    """Bytes of the learner's copy, one minibatch, and its gradient with its inputs."""
-    sequences = batch.target.shape[1]
-    size = sequences // agent.num_minibatches
-
-    def minibatch(batch: Any, entering: Any) -> Any:
-        chosen = jax.tree.map(lambda x: x[:, :size], batch)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:size], entering)
-        return chosen, flat
-
-    chosen, entering = jax.eval_shape(minibatch, batch, memory_states)
-
-    def kept(params: Any, chosen: Any, entering: Any) -> Any:
-        """What the forward pass keeps: the leaves of its transpose."""
-        weights, rest = split_trainable(params)
-
-        def loss(weights: Any) -> Any:
-            return agent.loss(eqx.combine(weights, rest), entering, chosen)[0]
-
-        return jax.vjp(loss, weights)[1]
-
-    residuals = jax.eval_shape(kept, params, chosen, entering)
-    return _bytes((batch, chosen, entering, params, residuals))
-
-
-def _bytes(tree: Any) -> int:
-    total = 0
-    for leaf in jax.tree.leaves(tree):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.eval_shape(jax.random.key_data, leaf)
-        total += math.prod(leaf.shape) * leaf.dtype.itemsize
-    return total
 
 
 def describe_sizes(sizes: Sizes) -> str:

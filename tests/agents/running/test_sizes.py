@@ -9,6 +9,7 @@ import pytest
 import envs
 from agents.algorithms.settings import divisors
 from agents.convert import ConfigError
+from agents.footprint import Part, bytes_of
 from agents.running.configuration.config import build
 from agents.running.files import records
 from agents.running.files.records import peak_bytes
@@ -67,19 +68,20 @@ def test_the_estimate_is_what_the_compiler_arrives_at():
     estimate = measure(agent, num_seeds=1, episodes=1)
     state = jax.eval_shape(agent.init, jax.random.key(0))
     analysis = jax.jit(agent.update).lower(state).compile().memory_analysis()
-    entering = estimate.parameters + estimate.environments + estimate.memories
+    parts = {name: part.bytes for name, part in estimate.parts.items()}
+    streams = parts["environments"] + parts["memories"]
+    entering = parts["parameters"] + streams
     assert analysis.argument_size_in_bytes == entering + 12  # key and counter
     compiled = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
     assert 0.5 < estimate.needed / compiled < 1.5
     several = measure(agent, num_seeds=3, episodes=1)
     assert several.needed == 3 * estimate.needed
     many = measure(agent, num_seeds=1, episodes=64 * 10**6)
-    assert many.evaluation == 10**6 * (estimate.environments + estimate.memories)
+    assert many.evaluation == 10**6 * streams
     assert many.needed == entering + many.evaluation
     split = dataclasses.replace(estimate, devices=4)
-    assert (
-        split.needed - split.parameters == (estimate.needed - estimate.parameters) // 4
-    )
+    kept = parts["parameters"]
+    assert split.needed - kept == (estimate.needed - kept) // 4
 
 
 def test_a_run_that_fits_is_told_its_figure():
@@ -110,17 +112,19 @@ def test_divisors_without_trying_all():
 
 
 def test_what_is_needed_at_once():
-    found = sizes.Sizes(10, 8, 4, rollout=100, learning=60, evaluation=30)
-    assert found.needed == 10 + (8 + 4 + 100 + 60)
-    assert dataclasses.replace(found, devices=4).needed == 10 + (8 + 4 + 160) // 4
-    assert dataclasses.replace(found, evaluation=900).needed == 10 + 8 + 4 + 900
+    bytes_of = {"kept": 10, "streams": 12, "experience": 7, "training": 160}
+    parts = {kind: Part(count, kind, ()) for kind, count in bytes_of.items()}
+    found = sizes.Sizes(parts, evaluation=30)
+    assert found.needed == 10 + (12 + 7 + 160)
+    assert dataclasses.replace(found, devices=4).needed == 10 + (12 + 7 + 160) // 4
+    assert dataclasses.replace(found, evaluation=900).needed == 10 + 12 + 7 + 900
 
 
 def test_an_evaluation_is_sized_by_the_task_it_plays():
     small, large = (envs.make("RepeatFirstEasy-v0", decks=decks) for decks in (1, 3))
     agent = make_agent("none", env=small)
     key = jax.random.key(0)
-    start = [sizes._bytes(jax.eval_shape(env.reset, key)) for env in (small, large)]
+    start = [bytes_of(jax.eval_shape(env.reset, key)) for env in (small, large)]
     assert start[1] > start[0]
     own, other = (measure(agent, 2, 5, env) for env in (None, large))
     assert other.evaluation - own.evaluation == 2 * 5 * (start[1] - start[0])
