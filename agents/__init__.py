@@ -1,5 +1,6 @@
 """Agents: algorithms with swappable memories, and the run loop where all meets."""
 
+from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.base import Agent, Extras, Inputs
 from agents.convert import ConfigError
@@ -14,6 +15,7 @@ from agents.running.trainer import RunError
 from envs._siblings import check_siblings
 
 __all__ = [
+    "DQN",
     "PPO",
     "Agent",
     "ConfigError",

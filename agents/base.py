@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
 
 
 class Extras(NamedTuple):
-    """What acting knows beside the action.
+    """What an actor-critic knows beside the action.
 
     Attributes:
         raw_action: the action before it was fitted into a Box; log-probabilities are
@@ -79,9 +79,13 @@ class Agent(abc.ABC):
             are its own), the axis to average gradients and metrics over; else None.
         stream_fields: fields of the state whose leaves are `[batch, ...]`, split over
             devices; everything else stays equal on all of them.
+        written_once: fields of the state that hold experience too large to copy. Of an
+            update that is not taken they keep what it wrote, so that must not depend on
+            anything but the rest of the state, and must be written again alike.
     """
 
     stream_fields: ClassVar[tuple[str, ...]] = ("streams",)
+    written_once: ClassVar[tuple[str, ...]] = ()
 
     env: Environment
     memory: Builder
@@ -182,6 +186,16 @@ class Agent(abc.ABC):
         """
         new_state, metrics = self.update(state)
         return OrderedDict(metrics=metrics, parameters=new_state.params)
+
+    def share(self, total: int, axis_name: str) -> "Agent":
+        """The agent as one of `total` devices runs it.
+
+        Raises:
+            ValueError: a setting that does not split.
+        """
+        return dataclasses.replace(
+            self, num_envs=self.num_envs // total, axis_name=axis_name
+        )
 
     # Shared by all agents -------------------------------------------------------
 

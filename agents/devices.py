@@ -11,7 +11,6 @@ Environments keep their number and their keys (`VectorState.index`, `Agent.act`)
 how many devices there are changes a rollout by the rounding of the policy only.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -124,7 +123,7 @@ def share_of(agent: Any, mesh: Mesh | None) -> Any:
 def _share(agent: Any, total: int) -> Any:
     if total == 1:
         return agent
-    return dataclasses.replace(agent, num_envs=agent.num_envs // total, axis_name=AXIS)
+    return agent.share(total, AXIS)
 
 
 def split(

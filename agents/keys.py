@@ -32,6 +32,7 @@ class Use(enum.IntEnum):
     VALUE_HEAD = 19
     HIDDEN_ENCODER = 20
     DECODER = 21
+    ADVANTAGE_HEAD = 22
 
     # A run's.
     STAGGER_LENGTHS = 32

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.algorithms.settings import check_parts
 from agents.convert import nearest
@@ -61,4 +62,5 @@ def make(name: str, **settings: Any) -> Any:
     return target(**settings)
 
 
+register("dqn", DQN)
 register("ppo", PPO)

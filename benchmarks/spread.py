@@ -82,6 +82,14 @@ SETTINGS = {
     "scaled, clip .2": {**_SCALED, "clip_ratio": 0.2},
     "scaled, entropy .01": {**_SCALED, "entropy_coefficient": 0.01},
     "scaled, rate 5e-4": {**_SCALED, "learning_rate": 5e-4},
+    "scaled, rate 2e-3": {**_SCALED, "learning_rate": 2e-3},
+    "scaled, minibatches 16": {**_SCALED, "num_minibatches": 16},
+    "scaled, encoder 128": {**_SCALED, "encoder_size": 128},
+    "scaled, encoder 128, clip .2": {
+        **_SCALED,
+        "encoder_size": 128,
+        "clip_ratio": 0.2,
+    },
     "popgym": {"normalize_advantage": True, "encoder_size": 128},
     "rewards": {**_HEADS, "normalize_reward": True},
 }

@@ -46,6 +46,7 @@ class Step(NamedTuple):
         episode_return, episode_length: sum of rewards and number of steps of the
             episode so far, this step included; final where an episode ended.
         action_mask: the actions allowed at `observation`; None unless configured.
+        final_action_mask: those allowed at `final_observation`, likewise.
         final_hidden: the task's hidden variables before any reset; None unless
             configured.
     """
@@ -59,6 +60,7 @@ class Step(NamedTuple):
     episode_return: Float[Array, " batch"]
     episode_length: Int[Array, " batch"]
     action_mask: Bool[Array, "batch actions"] | None
+    final_action_mask: Bool[Array, "batch actions"] | None
     final_hidden: dict[str, Any] | None
 
     @property
@@ -126,9 +128,12 @@ class VectorEnv:
 
     def mask(self, state: VectorState) -> Bool[Array, "batch actions"] | None:
         """The actions allowed in `state`, or None unless configured."""
+        return self._mask_of(state.env_state)
+
+    def _mask_of(self, env_state: State) -> Bool[Array, "batch actions"] | None:
         if not self.action_mask:
             return None
-        return jax.vmap(self.env.action_mask)(state.env_state)
+        return jax.vmap(self.env.action_mask)(env_state)
 
     def hidden_variables(self, state: VectorState) -> dict[str, Any] | None:
         """The task's hidden variables in `state`, or None unless configured."""
@@ -156,6 +161,7 @@ class VectorEnv:
         episode_return = state.episode_return + reward
         episode_length = state.episode_length + 1
         final_hidden = jax.vmap(self.env.hidden)(env_state) if self.hidden else None
+        final_mask = self._mask_of(env_state)
 
         def start_over(rows: tuple[Any, Any]) -> tuple[Observation, State]:
             index, ended_state = rows
@@ -188,5 +194,6 @@ class VectorEnv:
             episode_return=episode_return,
             episode_length=episode_length,
             action_mask=self.mask(new_state),
+            final_action_mask=final_mask,
             final_hidden=final_hidden,
         )

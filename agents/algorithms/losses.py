@@ -52,3 +52,24 @@ def squared_error(
         change = jnp.clip(value - old_value, -clip, clip)
         error = jnp.maximum(error, jnp.square(old_value + change - target))
     return 0.5 * error.mean()
+
+
+_SLOPE = 1e-3
+"""Of the linear part of `rescaled`, which keeps it invertible."""
+
+
+def rescaled(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Values squeezed like a square root (Pohlen et al. 2018, proposition A.2).
+
+    h(x) = sign(x) (sqrt(|x| + 1) - 1) + 0.001 x
+    """
+    return jnp.sign(x) * (jnp.sqrt(jnp.abs(x) + 1) - 1) + _SLOPE * x
+
+
+def unscaled(y: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The inverse of `rescaled`, without the cancellation of its textbook form."""
+    size = jnp.abs(y)
+    u = _SLOPE + 1 + size
+    root = jnp.sqrt(1 + 4 * _SLOPE * u)
+    m = (2 * (_SLOPE + size) - 4 * _SLOPE * u / (1 + root)) / (1 + root)
+    return jnp.sign(y) * m * (m + 2)

@@ -27,14 +27,26 @@ def rollout_metrics(
         has_success: whether the task says which episodes succeeded.
         axis_name: of the devices that share the streams; None for one device.
     """
-    statistics = sum_over(axis_name, rollout.statistics)
     value = batch.transitions.extras.value
     means = {
         "value/mean": value.mean(),
         "memory/state_norm": memory_norm(streams.memory_state),
     }
     return {
-        **statistics.metrics(has_success),
+        **episode_metrics(rollout, has_success=has_success, axis_name=axis_name),
         **mean_over(axis_name, means),
         "value/explained_variance": explained_variance(value, batch.target, axis_name),
     }
+
+
+def episode_metrics(
+    rollout: Rollout, *, has_success: bool, axis_name: str | None
+) -> dict[str, Array]:
+    """Means over the episodes that ended in a rollout; nan if none did.
+
+    Args:
+        rollout: what was collected.
+        has_success: whether the task says which episodes succeeded.
+        axis_name: of the devices that share the streams; None for one device.
+    """
+    return sum_over(axis_name, rollout.statistics).metrics(has_success)

@@ -38,6 +38,7 @@ from agents.experience.rollout import (
     Transition,
     as_sequences,
     collect,
+    first_streams,
 )
 from agents.experience.stagger import stagger
 from agents.footprint import Part
@@ -219,14 +220,7 @@ class PPO(Agent):
         if params is not None:
             network = self.network(params)
         params = eqx.filter(network, eqx.is_array)
-        observation, env_state = self.vector_env.reset(key_for(key, Use.ENVIRONMENT))
-        mask = self.vector_env.mask(env_state)
-        hidden = self.vector_env.hidden_variables(env_state)
-        inputs = self.first_inputs(observation, mask, self.num_envs, hidden)
-        streams = Streams(env_state, inputs, network.initial_state(self.num_envs))
-        if self.normalize_reward:
-            zeros = jnp.zeros_like(env_state.episode_return)
-            streams = streams._replace(discounted_return=zeros)
+        streams = first_streams(self, network, key=key)
         run_key = key_for(key, Use.RUN)
         if self.staggered_starts:
             streams = stagger(self, params, streams, key=run_key)

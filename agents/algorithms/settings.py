@@ -22,6 +22,20 @@ RANGES: dict[str, tuple[float, float]] = {
     "entropy_coefficient": (0, math.inf),
     "value_coefficient": (0, math.inf),
     "reconstruction_weight": (0, math.inf),
+    "replay_size": (1, math.inf),
+    "learning_starts": (0, math.inf),
+    "gradient_steps": (1, math.inf),
+    "batch_size": (1, math.inf),
+    "burn_in": (0, math.inf),
+    "replay_period": (1, math.inf),
+    "n_step": (1, math.inf),
+    "target_period": (1, math.inf),
+    "target_rate": (0, 1),
+    "priority_exponent": (0, math.inf),
+    "priority_correction": (0, math.inf),
+    "priority_peak": (0, 1),
+    "exploration_share": (0, 1),
+    "exploration_last": (0, 1),
 }
 """Smallest and largest value of a setting; None is always allowed."""
 
@@ -32,6 +46,8 @@ POSITIVE = ("learning_rate", "clip_ratio", "clip_value", "max_gradient_norm")
 WHOLE = (
     *("num_envs", "rollout_length", "sequence_length", "num_epochs"),
     *("num_minibatches", "total_updates", "encoder_size", "head_size"),
+    *("replay_size", "learning_starts", "gradient_steps", "batch_size", "burn_in"),
+    *("replay_period", "n_step", "target_period"),
 )
 """Settings that are whole numbers."""
 
@@ -123,6 +139,36 @@ def check_sequences(agent: Any, sequence_length: int) -> None:
         f"the {agent.num_envs * each} sequences of a rollout ({agent.num_envs} "
         f"environments x {each} sequences each)",
     )
+
+
+def check_replay(agent: Any) -> None:
+    """Check that rollouts and windows fit into a replay.
+
+    Args:
+        agent: with the settings of a replay.
+
+    Raises:
+        ValueError: something does not, with what does.
+    """
+    if agent.replay_period is not None:
+        check_divides(
+            "replay_period",
+            agent.replay_period,
+            agent.rollout_length,
+            f"agent.rollout_length={agent.rollout_length}, so that windows would be "
+            "half overwritten",
+        )
+    need = agent.sequence_length + (agent.burn_in or 0) + 1
+    if agent.burn_in is None:
+        need += agent.sequence_length  # the most that it is chosen to be
+    rollouts = -(-need // agent.rollout_length) + 1
+    least = rollouts * agent.rollout_length * agent.num_envs
+    if agent.replay_size < least:
+        raise ValueError(
+            f"agent.replay_size={agent.replay_size} is too small for windows of "
+            f"{agent.sequence_length} steps in each of {agent.num_envs} environments; "
+            f"use at least {least}."
+        )
 
 
 def check_divides(name: str, value: int, total: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Advantages and returns from rollouts, `[time, batch]`."""
+"""Advantages and returns from tapes, `[time, batch]`."""
 
 import jax
 import jax.numpy as jnp
@@ -44,21 +44,103 @@ def generalized_advantage(
     Returns:
         The advantages; advantages + values are the value targets.
     """
-    ended = terminated | truncated
     following = jnp.concatenate([value[1:], last_value[None]])
-    following = jnp.where(truncated, bootstrap_value, following)
-    following = jnp.where(terminated, 0, following)
-    delta = reward + gamma * following - value
+    targets = lambda_returns(
+        reward=reward,
+        next_value=jnp.where(truncated, bootstrap_value, following),
+        terminated=terminated,
+        truncated=truncated,
+        gamma=gamma,
+        trace=gae_lambda,
+    )
+    return targets - value
+
+
+def lambda_returns(
+    *,
+    reward: Float[Array, "time batch"],
+    next_value: Float[Array, "time batch"],
+    terminated: Bool[Array, "time batch"],
+    truncated: Bool[Array, "time batch"],
+    gamma: float,
+    trace: float,
+) -> Float[Array, "time batch"]:
+    """Returns that fade from rewards into values (Sutton and Barto 2018, eq. 12.18).
+
+        G_t = reward_t + gamma * ((1 - trace) * next_t + trace * G_{t+1})
+
+    A terminated episode is worth nothing afterwards, also when it was truncated in the
+    same step. After a truncated one, and after the last step, `next_t` stands for
+    G_{t+1}.
+
+    Args:
+        reward: received by acting at step t.
+        next_value: estimate of what follows step t: of the final observation where a
+            time limit cut the episode off, with the memory of that episode.
+        terminated: whether step t ended its episode for good.
+        truncated: whether a time limit cut the episode off at step t.
+        gamma: discount per step.
+        trace: lambda; 0 for one-step targets, 1 for Monte-Carlo returns.
+    """
+    fading = jnp.where(truncated, 1, 1 - trace) * next_value
+    fixed = reward + gamma * jnp.where(terminated, 0, fading)
+    flows = jnp.where(terminated | truncated, 0, gamma * trace)
 
     def backward(
-        advantage: Float[Array, " batch"], step: tuple[Array, Array]
+        following: Float[Array, " batch"], step: tuple[Array, Array]
     ) -> tuple[Array, Array]:
-        delta, ended = step
-        advantage = delta + gamma * gae_lambda * jnp.where(ended, 0, advantage)
-        return advantage, advantage
+        fixed, flows = step
+        target = fixed + flows * following
+        return target, target
 
-    initial = jnp.zeros_like(last_value)
-    return jax.lax.scan(backward, initial, (delta, ended), reverse=True)[1]
+    return jax.lax.scan(backward, next_value[-1], (fixed, flows), reverse=True)[1]
+
+
+def n_step_returns(
+    *,
+    reward: Float[Array, "time batch"],
+    next_value: Float[Array, "time batch"],
+    terminated: Bool[Array, "time batch"],
+    truncated: Bool[Array, "time batch"],
+    known: Bool[Array, "time batch"],
+    gamma: float,
+    steps: int,
+) -> tuple[Float[Array, "time batch"], Bool[Array, "time batch"]]:
+    """Returns of up to `steps` rewards and the value of what follows them.
+
+        R^1_t = reward_t + gamma * next_t
+        R^n_t = reward_t + gamma * R^{n-1}_{t+1}
+
+    The sum stops where an episode ends, as in `lambda_returns`, and at the last row:
+    the last rows have fewer rewards.
+
+    Args:
+        reward: received by acting at step t.
+        next_value: estimate of what follows step t, as for `lambda_returns`.
+        terminated: whether step t ended its episode for good.
+        truncated: whether a time limit cut the episode off at step t.
+        known: whether `next_value` is right.
+        gamma: discount per step.
+        steps: n, at least 1.
+
+    Returns:
+        The returns, and which of them rest on known values alone.
+    """
+    last = jnp.zeros_like(truncated).at[-1].set(True)
+    stops = terminated | truncated | last
+    following, whole = next_value, known | terminated
+
+    def behind(x: Array) -> Array:
+        return jnp.concatenate([x[1:], x[-1:]])
+
+    def bootstrapped(following: Array) -> Array:
+        return reward + gamma * jnp.where(terminated, 0, following)
+
+    result, sound = bootstrapped(following), whole
+    for _ in range(steps - 1):
+        result = bootstrapped(jnp.where(stops, next_value, behind(result)))
+        sound = jnp.where(stops, whole, behind(sound))
+    return result, sound
 
 
 def explained_variance(

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from agents.base import Extras, Inputs, MemoryState
-from agents.keys import Keys, step_keys
+from agents.base import Inputs, MemoryState
+from agents.experience.tape import Finals
+from agents.keys import Keys, Use, key_for, step_keys
 from envs.rows import update_rows
 from envs.vector import Step, VectorEnv, VectorState
 
@@ -34,16 +35,25 @@ class Streams(NamedTuple):
 class Transition(NamedTuple):
     """One step of a batch of streams; stacked, `[time, batch, ...]`.
 
-    `bootstrap_value` is the value of an episode that this step truncated, at its final
-    observation and with its own memory; 0 elsewhere.
+    Attributes:
+        inputs: what the policy saw.
+        action: what the environment received.
+        extras: what acting knew beside the action.
+        reward: what came of it.
+        terminated, truncated: how the episode ended at this step, if it did.
+        bootstrap_value: the value of an episode that this step truncated, at its final
+            observation and with its own memory; 0 elsewhere.
+        finals: what the step led to before any reset; None unless asked for.
     """
 
     inputs: Inputs
-    extras: Extras
+    action: Any
+    extras: Any
     reward: Float[Array, "..."]
     terminated: Bool[Array, "..."]
     truncated: Bool[Array, "..."]
     bootstrap_value: Float[Array, "..."]
+    finals: Finals | None = None
 
 
 class EpisodeStatistics(NamedTuple):
@@ -81,8 +91,27 @@ class Rollout(NamedTuple):
     statistics: EpisodeStatistics
 
 
-Act = Callable[[MemoryState, Inputs, Keys], tuple[Any, MemoryState, Extras]]
+Act = Callable[[MemoryState, Inputs, Keys], tuple[Any, MemoryState, Any]]
 Value = Callable[[MemoryState, Inputs], Float[Array, " batch"]]
+
+
+def first_streams(agent: Any, network: Any, *, key: PRNGKeyArray) -> Streams:
+    """The streams of an agent at the first observations of their first episodes.
+
+    Args:
+        agent: with the settings of `Agent`.
+        network: with the memory states that streams begin with.
+        key: the seed's.
+    """
+    observation, env_state = agent.vector_env.reset(key_for(key, Use.ENVIRONMENT))
+    mask = agent.vector_env.mask(env_state)
+    hidden = agent.vector_env.hidden_variables(env_state)
+    inputs = agent.first_inputs(observation, mask, agent.num_envs, hidden)
+    streams = Streams(env_state, inputs, network.initial_state(agent.num_envs))
+    if not agent.normalize_reward:
+        return streams
+    zeros = jnp.zeros_like(env_state.episode_return)
+    return streams._replace(discounted_return=zeros)
 
 
 def next_inputs(
@@ -130,24 +159,27 @@ def truncation_values(
 
 def collect(
     act: Act,
-    value: Value,
+    value: Value | None,
     env: VectorEnv,
     streams: Streams,
     *,
     key: PRNGKeyArray,
     num_sequences: int,
     sequence_length: int,
+    keep_finals: bool = False,
 ) -> tuple[Streams, Rollout]:
     """Advance every stream by `num_sequences * sequence_length` steps.
 
     Args:
         act: the policy, on a batch of streams, with a key per stream.
         value: the critic, on a batch of streams; called for truncated episodes only.
+            None leaves the values of those to whoever learns from the rollout.
         env: the vectorised task.
         streams: where the streams stand.
         key: source of the policy's and the task's randomness.
         num_sequences: sequences per stream.
         sequence_length: steps per sequence.
+        keep_finals: whether transitions hold what every step led to.
 
     Returns:
         Where the streams stand afterwards, and the rollout.
@@ -170,15 +202,19 @@ def collect(
             hidden=env.hidden_variables(env_state),
         )
         bootstrap = jnp.zeros_like(step.reward)
-        if truncates:
+        if truncates and value is not None:
             bootstrap = truncation_values(value, memory_state, inputs, step)
         transition = Transition(
             inputs=streams.inputs,
+            action=action,
             extras=extras,
             reward=step.reward,
             terminated=step.terminated,
             truncated=step.truncated,
             bootstrap_value=bootstrap,
+            finals=Finals(step.final_observation, step.final_action_mask)
+            if keep_finals
+            else None,
         )
         streams = streams._replace(
             env_state=env_state, inputs=inputs, memory_state=memory_state

@@ -1,4 +1,4 @@
-"""Building an actor-critic for a task, a memory and an agent's settings."""
+"""Building networks for a task, a memory and an agent's settings."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from jaxtyping import PRNGKeyArray
 
 from agents.experience.normalize import Statistics
 from agents.keys import Use, key_for
+from agents.networks.action_values import ActionValues
 from agents.networks.actor_critic import ActorCritic
+from agents.networks.choices import Choices
 from agents.networks.decoder import Decoder
 from agents.networks.distributions import PolicySpec
 from agents.networks.encoder import Encoder, Static
@@ -30,21 +32,7 @@ def build_actor_critic(
         key: source of all weights.
     """
     space = agent.env.observation_space
-
-    def torso(key: PRNGKeyArray) -> Torso:
-        encoder_key, memory_key = jax.random.split(key)
-        encoder = Encoder(
-            space,
-            policy,
-            size=agent.encoder_size,
-            raw_keys=agent.raw_keys,
-            previous_action=agent.sees_previous_action,
-            previous_reward=agent.previous_reward,
-            key=encoder_key,
-        )
-        return Torso(encoder, agent.memory, key=memory_key)
-
-    actor = torso(key_for(key, Use.ACTOR))
+    actor = build_torso(agent, policy, key=key_for(key, Use.ACTOR))
     width, size = actor.width(), agent.head_size
     hidden, hidden_width = None, 0
     if agent.critic_sees_hidden:
@@ -56,20 +44,77 @@ def build_actor_critic(
     policy_key, value_key = (
         key_for(key, use) for use in (Use.POLICY_HEAD, Use.VALUE_HEAD)
     )
+    critic = None
+    if agent.separate_memories:
+        critic = build_torso(agent, policy, key=key_for(key, Use.CRITIC))
     gaussian = policy.outputs if policy.kind == "gaussian" else 0
     dtype = jax.dtypes.canonicalize_dtype(float)
     return ActorCritic(
         actor=actor,
-        critic=torso(key_for(key, Use.CRITIC)) if agent.separate_memories else None,
+        critic=critic,
         policy_head=Head(width, size, policy.outputs, gain=0.01, key=policy_key),
         value_head=Head(width + hidden_width, size, 1, gain=1.0, key=value_key),
         log_std=jnp.full(gaussian, agent.initial_log_std, dtype),
         policy=policy,
         hidden_encoder=hidden,
         decoder=decoder,
-        statistics=Statistics.unseen(
-            space,
-            observation=agent.normalize_observation,
-            reward=agent.normalize_reward,
-        ),
+        statistics=build_statistics(agent),
+    )
+
+
+def build_action_values(
+    agent: Any, choices: Choices, *, key: PRNGKeyArray
+) -> ActionValues:
+    """Build a network that values every action.
+
+    Args:
+        agent: an `Agent` with the settings of a value network, as `DQN` has them.
+        choices: the actions.
+        key: source of all weights.
+    """
+    policy = PolicySpec(agent.env.action_space)
+    torso = build_torso(
+        agent, policy, layer_norm=agent.layer_norm, key=key_for(key, Use.ACTOR)
+    )
+    width, size = torso.width(), agent.head_size
+    value_key, advantage_key = (
+        key_for(key, use) for use in (Use.VALUE_HEAD, Use.ADVANTAGE_HEAD)
+    )
+    outputs = 1 if agent.dueling else choices.count
+    advantage = None
+    if agent.dueling:
+        advantage = Head(width, size, choices.count, gain=0.01, key=advantage_key)
+    return ActionValues(
+        torso=torso,
+        value_head=Head(width, size, outputs, gain=0.01, key=value_key),
+        advantage_head=advantage,
+        statistics=build_statistics(agent),
+        choices=choices,
+    )
+
+
+def build_torso(
+    agent: Any, policy: PolicySpec, *, layer_norm: bool = False, key: PRNGKeyArray
+) -> Torso:
+    """An encoder of what an agent sees, and its memory."""
+    encoder_key, memory_key = jax.random.split(key)
+    encoder = Encoder(
+        agent.env.observation_space,
+        policy,
+        size=agent.encoder_size,
+        raw_keys=agent.raw_keys,
+        previous_action=agent.sees_previous_action,
+        previous_reward=agent.previous_reward,
+        layer_norm=layer_norm,
+        key=encoder_key,
+    )
+    return Torso(encoder, agent.memory, key=memory_key)
+
+
+def build_statistics(agent: Any) -> Statistics:
+    """What an agent normalises, before any experience."""
+    return Statistics.unseen(
+        agent.env.observation_space,
+        observation=agent.normalize_observation,
+        reward=agent.normalize_reward,
     )

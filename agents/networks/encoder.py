@@ -112,6 +112,7 @@ class Encoder(eqx.Module):
     raw_keys: tuple[str, ...] = eqx.field(static=True)
     columns: Columns = eqx.field(static=True)
     size: int = eqx.field(static=True)
+    layer_norm: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -122,9 +123,13 @@ class Encoder(eqx.Module):
         raw_keys: tuple[str, ...] = (),
         previous_action: bool = False,
         previous_reward: bool = False,
+        layer_norm: bool = False,
         key: PRNGKeyArray,
     ):
         """Build for an observation space, `size` features per observation key.
+
+        With `layer_norm` the features of every key are standardised before the
+        non-linearity (Ba et al. 2016), without weights of their own.
 
         Raises:
             ValueError: a raw key that the observation lacks, or an unknown space.
@@ -132,6 +137,7 @@ class Encoder(eqx.Module):
         leaves = observation_keys(space)
         self.space, self.policy, self.raw_keys = Static(space), policy, raw_keys
         self.layers, self.columns, self.size = [], {}, 0
+        self.layer_norm = layer_norm
         for name, leaf in leaves.items():
             key, layer_key = jax.random.split(key)
             if is_image(leaf):
@@ -182,7 +188,10 @@ class Encoder(eqx.Module):
             raw = leaf if is_image(spaces[name]) else flatten_leaf(spaces[name], leaf)
             if isinstance(layer, Linear):
                 raw = raw.astype(layer.weight.dtype)
-            parts.append(jax.nn.relu(layer(raw)))
+            encoded = layer(raw)
+            if self.layer_norm:
+                encoded = jax.nn.standardize(encoded)
+            parts.append(jax.nn.relu(encoded))
         dtype = parts[0].dtype
         parts += [flatten_leaf(spaces[name], leaves[name]) for name in self.raw_keys]
         start = inputs.start[..., None]

@@ -75,10 +75,19 @@ def make_update_loop(agent: Any, capacity: int) -> Callable[..., Any]:
     def update(state: Any) -> tuple[Any, dict[str, Array]]:
         new_state, metrics = agent.update(state)
         finite = is_finite(new_state, metrics)
-        kept = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old), new_state, state
-        )
-        return kept, {**metrics, FINITE: finite.astype(jnp.float32)}
+        kept = {
+            name: jax.tree.map(
+                lambda new, old: jnp.where(finite, new, old),
+                getattr(new_state, name),
+                getattr(state, name),
+            )
+            for name in state._fields
+            if name not in agent.written_once
+        }
+        return new_state._replace(**kept), {
+            **metrics,
+            FINITE: finite.astype(jnp.float32),
+        }
 
     def loop(state: Any, count: jax.Array) -> Any:
         shapes = jax.eval_shape(update, state)[1]

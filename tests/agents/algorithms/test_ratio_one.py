@@ -383,6 +383,7 @@ def test_episode_statistics_by_hand():
         episode_return=jnp.asarray([1.0, 2.0, 4.0, 8.0]),
         episode_length=jnp.asarray([3, 5, 7, 11], jnp.int32),
         action_mask=None,
+        final_action_mask=None,
         final_hidden=None,
     )
     metrics = {k: float(x) for k, x in _episodes(step).metrics(True).items()}

@@ -1,0 +1,525 @@
+"""Deep Q-learning from replayed stretches of streams, with any memory.
+
+Recurrent replay in the line of DRQN (Hausknecht and Stone 2015) and R2D2 (Kapturowski
+et al. 2019), with double Q-learning (van Hasselt et al. 2016), n-step returns, and
+where wanted dueling heads, rescaled values and priorities. With `memory=none` it is DQN
+(Mnih et al. 2015).
+
+One update is one compiled program: a rollout by epsilon-greedy streams, written into
+the replay, then several steps of the optimiser on sampled windows. A window crosses
+ends of episodes without padding: the final observation of an episode that a time limit
+cut off has a place of its own on the tape (`agents/experience/tape.py`), so one pass of
+each network values everything with the memory it belongs to.
+"""
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+
+from agents.algorithms.losses import rescaled, unscaled
+from agents.algorithms.metrics import episode_metrics
+from agents.algorithms.optimizer import adam
+from agents.algorithms.settings import check_ranges, check_replay
+from agents.algorithms.windows import (
+    Start,
+    Windows,
+    at_places,
+    memory_context,
+    replay_footprint,
+)
+from agents.base import Agent, Inputs, MemoryState, Params
+from agents.devices import mean_over, sum_over
+from agents.experience.exploration import annealed, ladder
+from agents.experience.normalize import (
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
+)
+from agents.experience.replay import Marks, Replay, Window
+from agents.experience.returns import n_step_returns
+from agents.experience.rollout import Rollout, Streams, collect, first_streams
+from agents.experience.stagger import stagger
+from agents.footprint import Part
+from agents.keys import Use, key_for
+from agents.networks.action_values import ActionValues
+from agents.networks.build import build_action_values
+from agents.networks.choices import Choices, epsilon_greedy, masked
+from agents.networks.torso import memory_norm
+
+
+class DQNState(NamedTuple):
+    """Everything that evolves in a run.
+
+    Attributes:
+        params: arrays of the network, statistics included.
+        target: the trainable ones of the target network.
+        optimizer_state: Optax's.
+        streams: environments, inputs and memory states, `[batch, ...]`.
+        replay: what was experienced, `[batch, ...]`.
+        marks: priorities of it, `[batch, ...]`.
+        key: the run's key; updates fold their number into it.
+        updates: updates made so far.
+    """
+
+    params: Params
+    target: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    replay: Replay
+    marks: Marks
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+class QExtras(NamedTuple):
+    """What acting knows beside the action: `values` of all, `[batch, actions]`."""
+
+    values: Float[Array, "..."]
+
+
+@dataclasses.dataclass(frozen=True)
+class DQN(Agent):
+    """DQN on one task with one memory; fields are settings, beside those of `Agent`.
+
+    Attributes:
+        rollout_length: steps per stream and update.
+        replay_size: steps kept, over all streams; rounded down to whole rollouts.
+        learning_starts: steps, over all streams, before the first gradient.
+        gradient_steps: steps of the optimiser per update.
+        batch_size: windows per step of the optimiser.
+        sequence_length: steps of a window that are learned from.
+        burn_in: steps before them that only bring the memory up to date. None is what a
+            memory of finite context needs, else a quarter of `sequence_length`.
+        replay_period: steps between the starts of windows; divides rollout_length. None
+            is a half of `sequence_length`, or as much of it as divides.
+        replay_start: what the memory holds where a window starts: the `stored` state of
+            when it was played, `zero` (the state before a first step), or windows begin
+            at starts of episodes alone (`episode`). None is `zero` where the memory's
+            context is finite, because it is then exact, else `stored`.
+        learning_rate: of Adam, at the start.
+        memory_learning_rate: factor on it for the memory's weights; 0 freezes them.
+        anneal_learning_rate: whether it falls linearly to 0 over `total_updates`.
+        gamma: discount per step.
+        n_step: rewards before the value that ends a return.
+        double: whether the network itself chooses what the target network values.
+        dueling: whether values are a mean and what actions are better than that.
+        value_rescaling: whether returns are learned as `rescaled` ones.
+        target_period: steps of the optimiser between copies to the target network; None
+            for `target_rate`.
+        target_rate: share by which the target network follows at every step.
+        priority_exponent: of priorities in sampling; 0 samples uniformly.
+        priority_correction: exponent of the weights that correct for it.
+        priority_peak: share of the largest error in a window's priority; the rest is
+            the mean.
+        max_gradient_norm: global norm to which gradients are clipped.
+        exploration_share: of the run, over which epsilon falls from 1.
+        exploration_last: epsilon afterwards; None for a ladder over the streams.
+        normalize_observation: whether float observations are standardised.
+        normalize_reward: whether rewards are divided by the standard deviation of
+            the discounted return; what is reported stays raw.
+        staggered_starts: whether streams begin training spread over their episodes.
+        layer_norm: whether the encoder standardises features.
+        encoder_size: features per observation key.
+        head_size: hidden units of each head; 0 for linear heads.
+    """
+
+    stream_fields: ClassVar[tuple[str, ...]] = ("streams", "replay", "marks")
+    written_once: ClassVar[tuple[str, ...]] = ("replay",)
+
+    rollout_length: int = 32
+    replay_size: int = 200_000
+    learning_starts: int = 5_000
+    gradient_steps: int = 8
+    batch_size: int = 32
+    sequence_length: int = 32
+    burn_in: int | None = None
+    replay_period: int | None = None
+    replay_start: Start | None = None
+    learning_rate: float = 1e-3
+    memory_learning_rate: float = 1.0
+    anneal_learning_rate: bool = True
+    gamma: float = 0.99
+    n_step: int = 3
+    double: bool = True
+    dueling: bool = False
+    value_rescaling: bool = False
+    target_period: int | None = None
+    target_rate: float = 0.01
+    priority_exponent: float = 0.0
+    priority_correction: float = 0.6
+    priority_peak: float = 0.9
+    max_gradient_norm: float = 1.0
+    exploration_share: float = 0.2
+    exploration_last: float | None = None
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    staggered_starts: bool = False
+    layer_norm: bool = True
+    encoder_size: int = 64
+    head_size: int = 128
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_replay(self)
+
+    # Sizes ----------------------------------------------------------------------
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps, over all streams, per update."""
+        return self.num_envs * self.rollout_length
+
+    @property
+    def gradient_steps_back(self) -> int:
+        """Steps over which gradients flow."""
+        return self.sequence_length
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Steps of the optimiser per update."""
+        return self.gradient_steps
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Settings whose product is `steps_per_update`."""
+        return ("agent.num_envs", "agent.rollout_length")
+
+    def describe(self) -> str:
+        """How an update is made."""
+        return self.windows.describe(self)
+
+    def footprint(self) -> dict[str, Part]:
+        """What one seed needs in memory."""
+        return replay_footprint(self)
+
+    @functools.cached_property
+    def windows(self) -> Windows:
+        """How stretches of streams are kept and drawn."""
+        return Windows.of(self, memory_context(self))
+
+    @property
+    def _total_envs(self) -> int:
+        if self.axis_name is None:
+            return self.num_envs
+        return self.num_envs * jax.lax.axis_size(self.axis_name)
+
+    def share(self, total: int, axis_name: str) -> "DQN":
+        """The agent as one of `total` devices runs it.
+
+        Raises:
+            ValueError: windows or steps that do not split.
+        """
+        if self.batch_size % total:
+            raise ValueError(
+                f"agent.batch_size={self.batch_size} windows do not split into equal "
+                f"shares for {total} devices."
+            )
+        return dataclasses.replace(
+            self,
+            num_envs=self.num_envs // total,
+            batch_size=self.batch_size // total,
+            replay_size=self.windows.ring.capacity * (self.num_envs // total),
+            learning_starts=-(-self.learning_starts // total),
+            axis_name=axis_name,
+        )
+
+    # Network --------------------------------------------------------------------
+
+    @functools.cached_property
+    def choices(self) -> Choices:
+        """The actions."""
+        return Choices.of(self.env.action_space, "dqn")
+
+    def build_network(self, key: PRNGKeyArray) -> ActionValues:
+        """A network with weights of its own."""
+        return build_action_values(self, self.choices, key=key)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipped gradients."""
+        steps = None
+        if self.anneal_learning_rate and self.total_updates is not None:
+            steps = self.total_updates * self.optimizer_steps
+        return adam(
+            self.learning_rate,
+            max_gradient_norm=self.max_gradient_norm,
+            annealed_over=steps,
+            memory_learning_rate=self.memory_learning_rate,
+        )
+
+    # The agent contract ---------------------------------------------------------
+
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> DQNState:
+        """A state before any experience."""
+        network = self.build_network(key_for(key, Use.NETWORK))
+        if params is not None:
+            network = self.network(params)
+        params = eqx.filter(network, eqx.is_array)
+        streams = first_streams(self, network, key=key)
+        run_key = key_for(key, Use.RUN)
+        if self.staggered_starts:
+            streams = stagger(self, params, streams, key=run_key)
+        trainable = split_trainable(params)[0]
+        replay, marks = self.windows.empty(self, streams)
+        return DQNState(
+            params=params,
+            target=jax.tree.map(jnp.copy, trainable),
+            optimizer_state=self.optimizer.init(trainable),
+            streams=streams,
+            replay=replay,
+            marks=marks,
+            key=run_key,
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def act(
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        inputs: Inputs,
+        *,
+        key: Key[Array, " batch"],
+        exploration: float | Array | None = None,
+    ) -> tuple[Array, MemoryState, QExtras]:
+        """Choose actions: the best, or with probability `exploration` any allowed.
+
+        `exploration` is one number, or one per stream; None is 0.
+        """
+        memory_state, values = self.network(params).step(memory_state, inputs)
+        allowed = self.choices.allowed(inputs.action_mask)
+        if exploration is None or (
+            isinstance(exploration, float) and exploration == 0.0
+        ):
+            number = masked(values, allowed).argmax(-1)
+        else:
+            epsilon = jnp.broadcast_to(jnp.asarray(exploration), values.shape[:-1])
+            number = epsilon_greedy(values, allowed, epsilon, key=key)
+        return self.choices.action(number), memory_state, QExtras(values)
+
+    def update(self, state: DQNState) -> tuple[DQNState, dict[str, Array]]:
+        """Play, write it down, and learn from what is written."""
+        new_state, rollout, losses = self._update(state)
+        means = {
+            **jax.tree.map(jnp.mean, losses),
+            "memory/state_norm": memory_norm(new_state.streams.memory_state),
+            "exploration/epsilon": self.epsilon(state).mean(),
+        }
+        return new_state, {
+            **episode_metrics(
+                rollout,
+                has_success="success" in self.info_keys,
+                axis_name=self.axis_name,
+            ),
+            **mean_over(self.axis_name, means),
+        }
+
+    def stages(self, state: DQNState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        new_state, rollout, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions, learning=losses, parameters=new_state.params
+        )
+
+    def epsilon(self, state: DQNState) -> Float[Array, " batch"]:
+        """How likely each stream is to try any action."""
+        index = state.streams.env_state.index
+        if self.exploration_last is None:
+            last = ladder(index, self._total_envs)
+        else:
+            last = jnp.full(index.shape, self.exploration_last)
+        over = self.exploration_share * (self.total_updates or 0)
+        return annealed(last, state.updates, over)
+
+    def _update(self, state: DQNState) -> tuple[DQNState, Rollout, dict[str, Array]]:
+        key = jax.random.fold_in(state.key, state.updates)
+        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+
+        # PLAY
+        streams, rollout = self.rollout(state, rollout_key)
+
+        # WRITE
+        replay, marks = self.windows.write(
+            state.replay, state.marks, rollout, state.updates
+        )
+
+        # STATISTICS: in force for rewards now, for observations from the next update.
+        statistics, streams, _ = normalize_rollout(
+            state.params.statistics,
+            self.env.observation_space,
+            streams,
+            rollout,
+            gamma=self.gamma,
+            total=functools.partial(sum_over, self.axis_name),
+        )
+
+        # LEARN
+        new_state = state._replace(
+            streams=streams, replay=replay, marks=marks, updates=state.updates + 1
+        )
+        new_state, losses = self.learn(new_state, statistics.reward, learn_key)
+        new_state = new_state._replace(
+            params=with_statistics(new_state.params, statistics)
+        )
+        return new_state, rollout, losses
+
+    # The stages -----------------------------------------------------------------
+
+    def rollout(self, state: DQNState, key: PRNGKeyArray) -> tuple[Streams, Rollout]:
+        """Collect `rollout_length` steps from every stream."""
+        epsilon, length = self.epsilon(state), self.windows.sequence_length
+        return collect(
+            lambda memory, inputs, key: self.act(
+                state.params, memory, inputs, key=key, exploration=epsilon
+            ),
+            None,
+            self.vector_env,
+            state.streams,
+            key=key,
+            num_sequences=self.rollout_length // length,
+            sequence_length=length,
+            keep_finals=True,
+        )
+
+    def learn(
+        self, state: DQNState, reward_scale: Any, key: PRNGKeyArray
+    ) -> tuple[DQNState, dict[str, Array]]:
+        """Steps of the optimiser, each on windows of its own; metrics `[steps]`.
+
+        Args:
+            state: with the rollout written, and the number of updates that makes.
+            reward_scale: statistics of the discounted return; None leaves rewards raw.
+            key: source of what is sampled.
+        """
+        enough = state.updates * self.steps_per_update >= self.learning_starts
+        ready = enough & self.windows.any_whole(state.replay, state.updates)
+        if self.axis_name is not None:  # streams of one device begin, all do
+            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
+            ready = jax.lax.pmin(ready.astype(jnp.int32), self.axis_name) > 0
+
+        def one_step(carry: Any, step: tuple[Array, PRNGKeyArray]) -> tuple[Any, Any]:
+            params, target, optimizer_state, marks = carry
+            number, key = step
+            window = self.windows.sample(state.replay, marks, state.updates, key=key)
+            if reward_scale is not None:
+                reward = window.rows.reward / reward_scale.deviation()
+                window = window._replace(rows=window.rows._replace(reward=reward))
+            trainable, fixed = split_trainable(params)
+            gradients, (errors, metrics) = jax.grad(
+                lambda p: self.loss(eqx.combine(p, fixed), target, replay, window),
+                has_aux=True,
+            )(trainable)
+            gradients = mean_over(self.axis_name, gradients)
+            metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
+            with jax.numpy_dtype_promotion("standard"):  # as Optax expects
+                changes, optimizer_state = self.optimizer.update(
+                    gradients, optimizer_state, trainable
+                )
+            trainable = optax.apply_updates(trainable, changes)
+            target = self._followed(target, trainable, number)
+            marks = self.windows.marked(marks, window, *errors)
+            params = eqx.combine(trainable, fixed)
+            return (params, target, optimizer_state, marks), metrics
+
+        replay = state.replay
+        begun = (state.updates - 1) * self.gradient_steps
+        numbers = begun + jnp.arange(1, self.gradient_steps + 1)
+        keys = jax.random.split(key, self.gradient_steps)
+        before = (state.params, state.target, state.optimizer_state, state.marks)
+        learned, metrics = jax.lax.scan(one_step, before, (numbers, keys))
+        learned = jax.tree.map(lambda x, y: jnp.where(ready, x, y), learned, before)
+        metrics = {name: jnp.where(ready, x, 0) for name, x in metrics.items()}
+        params, target, optimizer_state, marks = learned
+        return state._replace(
+            params=params,
+            target=target,
+            optimizer_state=optimizer_state,
+            marks=marks,
+        ), metrics
+
+    def loss(
+        self, params: Params, target: Params, replay: Replay, window: Window
+    ) -> tuple[Float[Array, ""], tuple[tuple[Array, Array], dict[str, Array]]]:
+        """Half the mean squared error of the values of what was done.
+
+        Args:
+            params: arrays of the network.
+            target: the trainable ones of the target network.
+            replay: what the windows were drawn from.
+            window: the windows.
+
+        Returns:
+            The loss; the error of every row, and whether its return is known; metrics.
+        """
+        tape, rows, layout = self.windows.tape(replay, window)
+        values = self._values(params, window, tape)
+        others = eqx.combine(target, split_trainable(params)[1])
+        others = jax.lax.stop_gradient(self._values(others, window, tape))
+
+        # What follows every row, as the target network sees it.
+        allowed = self.choices.allowed(tape.action_mask)
+        chooser = jax.lax.stop_gradient(values) if self.double else others
+        best = masked(chooser, allowed).argmax(-1)
+        value = _chosen(others, best)
+        if self.value_rescaling:
+            value = unscaled(value)
+        returns, known = n_step_returns(
+            reward=rows.reward,
+            next_value=at_places(value, layout.place + 1),
+            terminated=rows.terminated,
+            truncated=rows.truncated,
+            known=layout.known,
+            gamma=self.gamma,
+            steps=self.n_step,
+        )
+        if self.value_rescaling:
+            returns = rescaled(returns)
+
+        number = self.choices.number(rows.action)
+        taken = _chosen(at_places(values, layout.place), number)
+        error = jnp.where(known, returns - taken, 0)
+        weight = self.windows.correction(window)
+        count = jnp.maximum(known.sum(), 1)
+        loss = 0.5 * (weight * jnp.square(error)).sum() / count
+        metrics = {
+            "loss/total": loss,
+            "value/mean": jnp.where(known, taken, 0).sum() / count,
+            "replay/unknown": 1 - known.mean(),
+        }
+        return loss, ((error, known), metrics)
+
+    def _values(self, params: Params, window: Window, tape: Inputs) -> Array:
+        """Values of all actions at every place of the learned part of windows."""
+        network = self.network(params)
+        return network.sequence(self.windows.entering(network, window), tape)[1]
+
+    def residuals(self, state: DQNState, window: Window) -> Any:
+        """What the forward pass of a loss keeps: the leaves of its transpose."""
+        trainable, fixed = split_trainable(state.params)
+
+        def loss(trainable: Params) -> Array:
+            params = eqx.combine(trainable, fixed)
+            return self.loss(params, state.target, state.replay, window)[0]
+
+        return jax.vjp(loss, trainable)[1]
+
+    def _followed(
+        self, target: Params, trainable: Params, number: Int[Array, ""]
+    ) -> Params:
+        """The target network after a step of the optimiser."""
+        if self.target_period is None:
+            rate = self.target_rate
+            return jax.tree.map(lambda x, y: x + rate * (y - x), target, trainable)
+        now = number % self.target_period == 0
+        return jax.tree.map(lambda x, y: jnp.where(now, y, x), target, trainable)
+
+
+def _chosen(values: Array, number: Int[Array, "..."]) -> Array:
+    """The value of one action each."""
+    return jnp.take_along_axis(values, number[..., None], axis=-1)[..., 0]

@@ -1,0 +1,34 @@
+"""How much streams explore: a function of the stream's own number and of the update."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+def ladder(
+    index: Int[Array, " batch"], streams: int, *, base: float = 0.4, slope: float = 7.0
+) -> Float[Array, " batch"]:
+    """One epsilon per stream, from `base` down (Horgan et al. 2018, section 4.1).
+
+        epsilon_i = base^(1 + slope * i / (streams - 1))
+
+    With memory, an episode without any random action is what shows whether the agent
+    remembered; half of the streams play such episodes nearly always.
+
+    Args:
+        index: each stream's own number, from 0, so that devices do not change it.
+        streams: how many there are in all.
+        base: epsilon of the first stream.
+        slope: how much lower the last one is, in powers.
+    """
+    position = index / max(streams - 1, 1)
+    return jnp.asarray(base) ** (1 + slope * position)
+
+
+def annealed(
+    last: Float[Array, " batch"], updates: Int[Array, ""], over: float
+) -> Float[Array, " batch"]:
+    """Epsilon on its way from 1 to `last`, linearly over the first `over` updates."""
+    if over <= 0:
+        return last
+    passed = jnp.clip(updates / over, 0, 1)
+    return 1 + passed * (last - 1)

@@ -1,0 +1,153 @@
+"""Windows of a tape with every end inside: one pass of a network, and exact.
+
+A window `[rows + 1, windows]` of a stream crosses ends of episodes; nothing is padded.
+What follows a row is the next row, except where a time limit cut the episode off: there
+its value is that of the final observation, seen with the memory of that episode. So the
+final observation is given a place of its own behind the row that led to it, with the
+start flag false. Rows behind it move by one; the next of them starts an episode, so no
+memory notices.
+
+The last row of a window only tells what follows the one before it.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from agents.base import Inputs
+
+
+class Finals(NamedTuple):
+    """What was seen at the end of episodes, before the next one began.
+
+    Attributes:
+        observation: pytree `[..., *shape of the space]`.
+        action_mask: the actions allowed there; None for tasks without masks.
+    """
+
+    observation: Any
+    action_mask: Bool[Array, "..."] | None
+
+
+class Layout(NamedTuple):
+    """Where the rows of windows stand on their tapes.
+
+    Attributes:
+        place: `[rows, windows]`, of each row but the last.
+        known: `[rows, windows]`, whether the place behind holds what follows the row.
+        row: `[places, windows]`, the row whose inputs stand at a place; None where
+            places are rows.
+        final: `[places, windows]`, whether it is the final observation of that row.
+        nth: `[places, windows]`, how many final observations stand before a place.
+    """
+
+    place: Int[Array, "rows windows"]
+    known: Bool[Array, "rows windows"]
+    row: Int[Array, "places windows"] | None
+    final: Bool[Array, "places windows"] | None
+    nth: Int[Array, "places windows"] | None
+
+
+def lay_out(
+    cut: Bool[Array, "rows windows"], kept: Bool[Array, "rows windows"], room: int
+) -> Layout:
+    """Give every row, and every final observation that is kept, a place.
+
+    Args:
+        cut: whether a time limit, and nothing else, ended an episode at a row. One row
+            fewer than the window has.
+        kept: whether the final observation of a row can be looked up.
+        room: places for final observations, 0 for tasks that never truncate. Rows that
+            find none are not known.
+    """
+    rows, windows = cut.shape
+    number = jnp.broadcast_to(jnp.arange(rows)[:, None], cut.shape)
+    if room == 0:
+        return Layout(number, ~cut, None, None, None)
+    stands = cut & kept
+    before = jnp.cumsum(stands, axis=0, dtype=jnp.int32) - stands
+    place = number + before
+    places = rows + 1 + room
+    at = jnp.arange(places)[:, None]
+    # Rows up to and including a place, less one: the row that stands there, or the one
+    # whose final observation does. The last row moves by all of them.
+    last = rows + before[-1:] + stands[-1:]
+    everyone = jnp.concatenate([place, last])
+    column = jnp.broadcast_to(jnp.arange(windows), everyone.shape)
+    begun = jnp.zeros((places, windows), jnp.int32)
+    begun = begun.at[everyone, column].add(1, mode="drop")
+    row = jnp.cumsum(begun, axis=0) - 1
+    final = (begun == 0) & (at < last)
+    nth = jnp.cumsum(final, axis=0, dtype=jnp.int32) - final
+    known = jnp.where(cut, kept, True) & (place + 1 < places)
+    return Layout(jnp.minimum(place, places - 1), known, row, final, nth)
+
+
+def rows_of_finals(layout: Layout, room: int) -> Int[Array, "room windows"]:
+    """The row whose final observation stands first, second, ... in each window."""
+    final, nth, row = layout.final, layout.nth, layout.row
+    assert final is not None and nth is not None and row is not None
+
+    def in_window(final: Array, nth: Array, row: Array) -> Array:
+        where = jnp.where(final, nth, room)
+        return jnp.zeros(room, jnp.int32).at[where].set(row, mode="drop")
+
+    return jax.vmap(in_window, in_axes=1, out_axes=1)(final, nth, row)
+
+
+def on_tape(
+    layout: Layout, inputs: Inputs, action: Any, reward: Array, finals: Finals | None
+) -> Inputs:
+    """The inputs of windows, place by place.
+
+    Args:
+        layout: of the windows.
+        inputs: of every row, the last included, `[rows + 1, windows, ...]`.
+        action: of every row but the last, `[rows, windows, ...]`.
+        reward: of every row but the last.
+        finals: the first, second, ... final observation, `[room, windows, ...]`.
+
+    Returns:
+        Inputs `[places, windows, ...]`. At a final observation the previous action and
+        reward are those of the row that led there.
+    """
+    if layout.row is None or finals is None:
+        return inputs
+    row, final, nth = layout.row, layout.final, layout.nth
+    assert final is not None and nth is not None
+
+    def at_places(of_rows: Any, of_finals: Any) -> Any:
+        def pick(rows: Array, finals: Array) -> Array:
+            spread = _take(rows, row)
+            where = final.reshape(*final.shape, *(1,) * (spread.ndim - 2))
+            return jnp.where(where, _take(finals, nth), spread)
+
+        return jax.tree.map(pick, of_rows, of_finals)
+
+    def behind(of_inputs: Any, of_rows: Any) -> Any:
+        """What led to a place: of a row as it saw it, else by the row before."""
+        if of_inputs is None:
+            return None
+
+        def pick(seen: Array, led: Array) -> Array:
+            spread = _take(seen, row)
+            where = final.reshape(*final.shape, *(1,) * (spread.ndim - 2))
+            return jnp.where(where, _take(led, row).astype(spread.dtype), spread)
+
+        return jax.tree.map(pick, of_inputs, of_rows)
+
+    return Inputs(
+        observation=at_places(inputs.observation, finals.observation),
+        start=_take(inputs.start, row) & ~final,
+        previous_action=behind(inputs.previous_action, action),
+        previous_reward=behind(inputs.previous_reward, reward),
+        action_mask=at_places(inputs.action_mask, finals.action_mask),
+    )
+
+
+def _take(x: Array, index: Int[Array, "places windows"]) -> Array:
+    """`x[index[p, w], w]`; indices beyond the end take the last."""
+    index = jnp.clip(index, 0, x.shape[0] - 1)
+    return x[index, jnp.arange(index.shape[1])]
