@@ -485,7 +485,7 @@ class DQN(Agent):
         taken = _chosen(at_places(values, layout.place), number)
         error = jnp.where(known, returns - taken, 0)
         weight = self.windows.correction(window)
-        count = jnp.maximum(known.sum(), 1)
+        count = jnp.maximum(known.sum(), 1).astype(error.dtype)
         loss = 0.5 * (weight * jnp.square(error)).sum() / count
         metrics = {
             "loss/total": loss,

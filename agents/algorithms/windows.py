@@ -203,13 +203,13 @@ class Windows:
 
     # Priorities -----------------------------------------------------------------
 
-    def correction(self, window: Window) -> Float[Array, " windows"] | float:
+    def correction(self, window: Window) -> Float[Array, "1 windows"] | float:
         """Weights of windows that were not drawn equally often (Schaul et al. 2016)."""
         if self.priority_exponent == 0:
             return 1.0
         floor = jnp.finfo(window.probability.dtype).tiny
         weight = jnp.maximum(window.probability, floor) ** -self.priority_correction
-        return weight / weight.max()
+        return (weight / weight.max())[None]
 
     def marked(
         self,
@@ -230,7 +230,7 @@ class Windows:
             return marks
         size = jnp.where(known, jnp.abs(error), 0)
         count = known.sum(0)
-        mean = size.sum(0) / jnp.maximum(count, 1)
+        mean = size.sum(0) / jnp.maximum(count, 1).astype(size.dtype)
         new = self.priority_peak * size.max(0) + (1 - self.priority_peak) * mean
         at = (window.stream, window.item)
         new = jnp.where(count > 0, jnp.maximum(new, 1e-6), marks.priority[at])

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from agents.base import Inputs, MemoryState
@@ -42,7 +43,7 @@ class Rows(NamedTuple):
     final: Int[Array, "..."] | None
 
     @property
-    def cut(self) -> Bool[Array, "..."]:
+    def cut(self) -> Bool[Array | np.ndarray, "..."]:
         """Whether a time limit, and nothing else, ended the episode."""
         return self.truncated & ~self.terminated
 
@@ -170,7 +171,7 @@ class Ring:
         time = rows.reward.shape[0]
         stored, counted = replay.finals, marks.finals
         if stored is not None:
-            number = counted + jnp.cumsum(rows.cut, axis=0, dtype=jnp.int32) - 1
+            number = counted[None] + jnp.cumsum(rows.cut, axis=0, dtype=jnp.int32) - 1
             rows = rows._replace(final=jnp.where(rows.cut, number, -1))
             counted = counted + rows.cut.sum(axis=0, dtype=jnp.int32)
             stored = self._add_finals(stored, finals, rows, counted)
@@ -208,7 +209,7 @@ class Ring:
         """Write the final observations that steps led to; the newest stay."""
         number = rows.final
         assert number is not None
-        newest = rows.cut & (number >= counted - self.finals)
+        newest = rows.cut & (number >= counted[None] - self.finals)
         slot = jnp.where(newest, number % self.finals, self.finals)
         stream = jnp.broadcast_to(jnp.arange(slot.shape[1]), slot.shape)
         return jax.tree.map(
@@ -223,11 +224,11 @@ class Ring:
         self, replay: Replay, written: Int[Array, ""]
     ) -> Bool[Array, "batch items"]:
         """Which items can be drawn: their window is in the ring, from end to end."""
-        first = jnp.arange(self.items) * self.period
+        first = jnp.arange(self.items, dtype=jnp.int32) * self.period
         newest = first + self.capacity * ((written - 1 - first) // self.capacity)
         whole = (first < written) & (newest + self.length <= written)
         start = replay.rows.inputs.start[:, :: self.period]
-        return whole & (start if self.starts_only else jnp.ones_like(start))
+        return whole[None] & (start if self.starts_only else jnp.ones_like(start))
 
     def sample(
         self,
@@ -255,17 +256,20 @@ class Ring:
         weight = jnp.where(whole, marks.priority**exponent, 0).reshape(-1)
         ends = jnp.cumsum(weight)
         total = ends[-1]
-        drawn = jnp.arange(windows) + jax.random.uniform(key, (windows,), ends.dtype)
+        drawn = jnp.arange(windows, dtype=ends.dtype) + jax.random.uniform(
+            key, (windows,), ends.dtype
+        )
         drawn = jnp.minimum(drawn / windows * total, jnp.nextafter(total, 0))
         index = jnp.searchsorted(ends, drawn, side="right").astype(jnp.int32)
         index = jnp.minimum(index, weight.size - 1)
         stream, item = index // self.items, index % self.items
-        row = (item * self.period + jnp.arange(self.length)[:, None]) % self.capacity
+        ahead = jnp.arange(self.length, dtype=jnp.int32)[:, None]
+        row = (item[None] * self.period + ahead) % self.capacity
         rows = jax.tree.map(lambda x: x[stream, row], replay.rows)
         kept = jnp.ones_like(rows.terminated)
         if rows.final is not None:
             oldest = marks.finals[stream] - self.finals
-            kept = (rows.final >= 0) & (rows.final >= oldest)
+            kept = (rows.final >= 0) & (rows.final >= oldest[None])
         return Window(
             rows=rows,
             kept=kept,

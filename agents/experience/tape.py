@@ -59,30 +59,27 @@ def lay_out(
         cut: whether a time limit, and nothing else, ended an episode at a row. One row
             fewer than the window has.
         kept: whether the final observation of a row can be looked up.
-        room: places for final observations, 0 for tasks that never truncate. Rows that
-            find none are not known.
+        room: places for final observations, 0 for tasks that never truncate. Later
+            ones find none, and what follows their rows is not known.
     """
     rows, windows = cut.shape
-    number = jnp.broadcast_to(jnp.arange(rows)[:, None], cut.shape)
+    number = jnp.broadcast_to(jnp.arange(rows, dtype=jnp.int32)[:, None], cut.shape)
     if room == 0:
         return Layout(number, ~cut, None, None, None)
-    stands = cut & kept
-    before = jnp.cumsum(stands, axis=0, dtype=jnp.int32) - stands
+    eligible = (cut & kept).astype(jnp.int32)
+    before = jnp.minimum(jnp.cumsum(eligible, axis=0) - eligible, room)
+    stands = (cut & kept) & (before < room)
     place = number + before
     places = rows + 1 + room
-    at = jnp.arange(places)[:, None]
-    # Rows up to and including a place, less one: the row that stands there, or the one
-    # whose final observation does. The last row moves by all of them.
-    last = rows + before[-1:] + stands[-1:]
+    at = jnp.arange(places, dtype=jnp.int32)[:, None]
+    last = rows + before[-1:] + stands[-1:].astype(jnp.int32)
     everyone = jnp.concatenate([place, last])
     column = jnp.broadcast_to(jnp.arange(windows), everyone.shape)
-    begun = jnp.zeros((places, windows), jnp.int32)
-    begun = begun.at[everyone, column].add(1, mode="drop")
+    begun = jnp.zeros((places, windows), jnp.int32).at[everyone, column].set(1)
     row = jnp.cumsum(begun, axis=0) - 1
     final = (begun == 0) & (at < last)
-    nth = jnp.cumsum(final, axis=0, dtype=jnp.int32) - final
-    known = jnp.where(cut, kept, True) & (place + 1 < places)
-    return Layout(jnp.minimum(place, places - 1), known, row, final, nth)
+    nth = jnp.cumsum(final.astype(jnp.int32), axis=0) - final.astype(jnp.int32)
+    return Layout(place, jnp.where(cut, stands, True), row, final, nth)
 
 
 def rows_of_finals(layout: Layout, room: int) -> Int[Array, "room windows"]:

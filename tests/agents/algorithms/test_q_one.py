@@ -1,0 +1,402 @@
+"""The learner of DQN recomputes exactly the action values that acted, and its targets
+are those of a plain loop over the steps.
+
+With parameters redrawn and a replay that has wrapped, over terminations, truncations
+and both. Mistakes that other implementations make are planted to see that the test sees
+them.
+"""
+
+import functools
+import operator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import memory_models
+from agents.algorithms.dqn import DQN
+from agents.algorithms.windows import at_places
+from agents.base import Inputs
+from agents.experience.normalize import split_trainable
+from tests.agents.algorithms.test_ratio_one import redrawn
+from tests.agents.toy import MaskedToy, Toy
+
+MECHANISMS = ["none", "frame_stack", "gru", "ffm", "attention", "rmt", "memory_network"]
+"""One model per mechanism."""
+ROLLOUTS, TIME, BATCH = 8, 8, 6
+
+
+def make_agent(memory="gru", env=None, **settings):
+    defaults = {
+        "num_envs": BATCH,
+        "rollout_length": TIME,
+        "replay_size": BATCH * 6 * TIME,
+        "learning_starts": 0,
+        "batch_size": 24,
+        "sequence_length": 12,
+        "burn_in": 0,
+        "replay_period": 4,
+        "replay_start": "stored",
+        "exploration_last": 0.3,
+        "encoder_size": 8,
+        "head_size": 32,
+    }
+    return DQN(
+        env=env or Toy(),
+        memory=memory_models.builder(memory, output_size=8),
+        **{**defaults, **settings},
+    )
+
+
+class Case(NamedTuple):
+    """An agent, its state after some rollouts, what it valued then, and windows."""
+
+    agent: DQN
+    state: Any
+    acted: jax.Array
+    window: Any
+
+
+@functools.cache
+def case_of(memory="gru", env=None, **settings):
+    agent = make_agent(memory, env, **settings)
+    params = redrawn(agent)
+    state = jax.jit(agent.init)(jax.random.key(0))._replace(params=params)
+    # A target network of its own.
+    target = jax.tree.map(lambda x: jnp.flip(x), split_trainable(params)[0])
+    state = state._replace(target=target)
+
+    @jax.jit
+    def play(state, key):
+        streams, rollout = agent.rollout(state, key)
+        replay, marks = agent.windows.write(
+            state.replay, state.marks, rollout, state.updates
+        )
+        state = state._replace(
+            streams=streams, replay=replay, marks=marks, updates=state.updates + 1
+        )
+        return state, rollout.transitions.extras.values
+
+    acted = []
+    for key in jax.random.split(jax.random.key(1), ROLLOUTS):
+        state, values = play(state, key)
+        acted.append(values)
+    window = jax.jit(
+        lambda state: agent.windows.sample(
+            state.replay, state.marks, state.updates, key=jax.random.key(2)
+        )
+    )(state)
+    return Case(agent, state, jnp.concatenate(acted), window)
+
+
+def first_rows(case):
+    """The absolute number of each window's first row."""
+    ring = case.agent.windows.ring
+    first = np.asarray(case.window.item) * ring.period
+    written = ROLLOUTS * TIME
+    return first + ring.capacity * ((written - 1 - first) // ring.capacity)
+
+
+def learned_values(case, window=None, params=None):
+    """What the learner computes: values by place, its tape, rows and their layout."""
+    agent, state = case.agent, case.state
+    window = case.window if window is None else window
+
+    @jax.jit
+    def compute(params, replay, window):
+        tape, rows, layout = agent.windows.tape(replay, window)
+        return agent._values(params, window, tape), tape, rows, layout
+
+    return compute(state.params if params is None else params, state.replay, window)
+
+
+def gap(case, window=None):
+    """Largest difference to the values that acted, over the rows of all windows."""
+    values, _, _, layout = learned_values(case, window)
+    found = np.asarray(at_places(values, layout.place))
+    row = first_rows(case)[None] + case.agent.windows.burn_in
+    row = row + np.arange(found.shape[0])[:, None]
+    acted = np.asarray(case.acted)[row, np.asarray(case.window.stream)[None]]
+    return np.abs(found - acted).max()
+
+
+def stepped(case, params):
+    """Values of windows' rows, and of what each led to before any reset, by steps."""
+    agent, window = case.agent, case.window
+    network = agent.network(params)
+    step = jax.jit(lambda state, inputs: network.step(state, inputs))
+    state, windows = window.memory_states, window.stream.shape[0]
+    if state is None:
+        state = network.initial_state(windows)
+    rows, of_rows, of_finals = window.rows, [], []
+    for t in range(agent.windows.ring.length):
+        inputs = jax.tree.map(operator.itemgetter(t), rows.inputs)
+        state, values = step(state, inputs)
+        of_rows.append(values)
+        at = jnp.full((1, windows), t)
+        finals = agent.windows.ring.finals_of(case.state.replay, window, at)
+        if finals is None:
+            continue
+        seen = Inputs(
+            observation=jax.tree.map(operator.itemgetter(0), finals.observation),
+            start=jnp.zeros(windows, bool),
+            previous_action=None if inputs.previous_action is None else rows.action[t],
+            previous_reward=None if inputs.previous_reward is None else rows.reward[t],
+            action_mask=jax.tree.map(operator.itemgetter(0), finals.action_mask),
+        )
+        allowed = agent.choices.allowed(seen.action_mask)
+        of_finals.append((step(state, seen)[1], allowed))
+    return of_rows, of_finals
+
+
+def targets_by_hand(case):
+    """n-step double-Q targets `[rows, windows]`, nan where what follows is gone."""
+    agent, rows = case.agent, jax.tree.map(np.asarray, case.window.rows)
+    fixed = split_trainable(case.state.params)[1]
+    own, own_finals = stepped(case, case.state.params)
+    other, other_finals = stepped(case, eqx.combine(case.state.target, fixed))
+    masks = agent.choices.allowed(case.window.rows.inputs.action_mask)
+    burn, length = agent.windows.burn_in, agent.windows.ring.length
+
+    def best(own, other, allowed, i):
+        options = np.asarray(own[i], np.float64)
+        if allowed is not None:
+            options[~np.asarray(allowed[i])] = -np.inf
+        return float(other[i][options.argmax()])
+
+    def value_behind(t, i):
+        if rows.cut[t, i]:
+            (one, allowed), (two, _) = own_finals[t], other_finals[t]
+            return best(one, two, allowed, i) if case.window.kept[t, i] else np.nan
+        mask = None if masks is None else masks[t + 1]
+        return best(own[t + 1], other[t + 1], mask, i)
+
+    def target(t, i, steps):
+        reward = float(rows.reward[t, i])
+        if rows.terminated[t, i]:
+            return reward
+        if steps == 1 or rows.truncated[t, i] or t + 1 == length - 1:
+            return reward + agent.gamma * value_behind(t, i)
+        return reward + agent.gamma * target(t + 1, i, steps - 1)
+
+    found = [
+        [target(t, i, agent.n_step) for i in range(agent.batch_size)]
+        for t in range(burn, length - 1)
+    ]
+    taken = [np.asarray(own[t]) for t in range(burn, length - 1)]
+    return np.array(found), np.stack(taken)
+
+
+def errors(case, window=None):
+    """The errors that the loss is made of, and which of them count."""
+    window = case.window if window is None else window
+    state = case.state
+    compute = jax.jit(case.agent.loss)
+    _, ((error, known), _) = compute(state.params, state.target, state.replay, window)
+    return np.asarray(error), np.asarray(known)
+
+
+CASES = {
+    "masked multi, tuple, previous action and reward": {
+        "env": MaskedToy("multi", "tuple"),
+        "previous_action": True,
+        "previous_reward": True,
+    },
+    "masked offset, dict, dueling": {
+        "env": MaskedToy("offset", "dict"),
+        "dueling": True,
+    },
+    "pixels": {"env": Toy("discrete", "pixels")},
+    "normalised": {"env": Toy(observations="dict"), "normalize_observation": True},
+    "never truncates": {"env": Toy(truncates=False)},
+}
+
+
+@pytest.mark.parametrize("memory", MECHANISMS)
+def test_every_mechanism(memory):
+    case = case_of(memory)
+    rows = case.window.rows
+    assert rows.terminated.any() and rows.cut.any()
+    assert (rows.terminated & rows.truncated).any()
+    assert gap(case) <= 1e-4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_space_and_setting(case):
+    assert gap(case_of(**CASES[case])) <= 1e-4
+
+
+@pytest.mark.parametrize("memory", ["ffm", pytest.param("gru", marks=pytest.mark.slow)])
+def test_double_precision(memory, x64):
+    case = case_of.__wrapped__(memory)
+    assert case.acted.dtype == jnp.float64
+    assert gap(case) <= 1e-9
+
+
+@pytest.mark.parametrize("memory", ["frame_stack", "none"])
+def test_a_finite_context_needs_no_stored_state(memory):
+    """Zero state and a burn-in of the context: values are those that acted."""
+    case = case_of(memory, replay_start=None, burn_in=None)
+    windows = case.agent.windows
+    assert windows.start == "zero" and case.window.memory_states is None
+    assert windows.burn_in == case.agent.windows.burn_in >= (memory != "none")
+    assert gap(case) <= 1e-4
+    if memory != "none":
+        short = case_of(memory, replay_start="zero", burn_in=0)
+        assert gap(short) > 1e-2
+
+
+def test_episodes_from_their_start_need_no_stored_state():
+    case = case_of("gru", replay_start="episode", burn_in=None)
+    assert case.window.rows.inputs.start[0].all()
+    assert case.window.memory_states is None and gap(case) <= 1e-4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"n_step": 1},
+        {"n_step": 3},
+        {"n_step": 3, "burn_in": 3},
+        {"n_step": 2, **CASES["masked multi, tuple, previous action and reward"]},
+        {"n_step": 2, **CASES["never truncates"]},
+    ],
+)
+def test_targets_are_those_of_a_loop_over_the_steps(settings):
+    case = case_of("gru", **settings)
+    expected, taken = targets_by_hand(case)
+    error, known = errors(case)
+    number = case.agent.choices.number(case.window.rows.action)
+    number = np.asarray(number)[case.agent.windows.burn_in : -1]
+    taken = np.take_along_axis(taken, number[..., None], axis=-1)[..., 0]
+    assert known.mean() > 0.5
+    np.testing.assert_allclose(error[known], (expected - taken)[known], atol=1e-4)
+    assert (error[~known] == 0).all()
+    # What is left out: only what followed was gone, or found no place on the tape.
+    assert (
+        known[~np.isnan(expected)].mean() > 0.9 and not np.isnan(expected[known]).any()
+    )
+
+
+# Planted mistakes, each in the learner's pass only ------------------------------
+
+
+def changed(window, **inputs):
+    """A window with other inputs."""
+    rows = window.rows
+    return window._replace(rows=rows._replace(inputs=rows.inputs._replace(**inputs)))
+
+
+@pytest.mark.parametrize("memory", MECHANISMS[1:])
+def test_planted_mistakes_are_seen(memory):
+    case = case_of(memory)
+    start = case.window.rows.inputs.start
+    assert gap(case, changed(case.window, start=jnp.roll(start, 1, axis=0))) > 1e-2
+    assert gap(case, changed(case.window, start=jnp.zeros_like(start))) > 1e-2
+    # The state stored after the step instead of before it.
+    first = jax.tree.map(operator.itemgetter(0), case.window.rows.inputs)
+    network = case.agent.network(case.state.params)
+    step = jax.jit(lambda state, inputs: network.step(state, inputs))
+    after = step(case.window.memory_states, first)[0]
+    assert gap(case, case.window._replace(memory_states=after)) > 1e-2
+
+
+def test_the_current_action_for_the_previous_one_is_seen():
+    case = case_of(**CASES["masked multi, tuple, previous action and reward"])
+    rows = case.window.rows
+    assert gap(case, changed(case.window, previous_action=rows.action)) > 1e-2
+    assert gap(case, changed(case.window, previous_reward=rows.reward)) > 1e-2
+
+
+def test_bootstrapping_across_a_truncation_is_seen():
+    case = case_of("gru", n_step=1)
+    error, known = errors(case)
+    rows = case.window.rows
+    going_on = rows._replace(truncated=jnp.zeros_like(rows.truncated))
+    planted, counted = errors(case, case.window._replace(rows=going_on))
+    cut = np.asarray(rows.cut[:-1]) & known
+    assert counted.all() and np.abs(planted - error)[cut].max() > 1e-2
+    np.testing.assert_allclose(planted[known & ~cut], error[known & ~cut], atol=1e-5)
+
+
+def test_a_final_observation_seen_with_the_memory_after_the_reset_is_seen():
+    case = case_of("gru")
+    values, tape, _, layout = learned_values(case)
+    network = case.agent.network(case.state.params)
+    reset = tape._replace(start=tape.start | layout.final)
+    planted = jax.jit(lambda state, tape: network.sequence(state, tape))(
+        case.window.memory_states, reset
+    )[1]
+    difference = np.abs(planted - values).max(-1)
+    final = np.asarray(layout.final)
+    assert final.any() and difference[final].min() > 1e-2
+    assert difference[~final].max() <= 1e-5
+
+
+def test_targets_that_never_saw_the_first_row_are_seen():
+    """The stream of next observations, run as a sequence of its own."""
+    case = case_of("gru", n_step=1)
+    values, tape, _, layout = learned_values(case)
+    network = case.agent.network(case.state.params)
+    following = jax.tree.map(lambda x: x[1:], tape)
+    alone = jax.jit(lambda state, tape: network.sequence(state, tape))(
+        case.window.memory_states, following
+    )[1]
+    row = np.asarray(layout.row)
+    same = np.asarray(case.window.rows.inputs.start).cumsum(0) == 0  # first episode
+    first = np.take_along_axis(same, row, axis=0)[1:] & ~np.asarray(layout.final)[1:]
+    assert first.any()
+    assert np.abs(alone - values[1:]).max(-1)[first].max() > 1e-2
+
+
+def test_no_gradient_reaches_what_came_before():
+    """Of the first row's observation, which only the burn-in saw."""
+    case = case_of("gru", burn_in=4)
+    agent, state, window = case.agent, case.state, case.window
+    first = jnp.zeros_like(window.rows.inputs.observation).at[0].set(1.0)
+
+    def loss(scale):
+        observation = window.rows.inputs.observation + scale * first
+        seen = changed(window, observation=observation)
+        return agent.loss(state.params, state.target, state.replay, seen)[0]
+
+    assert jax.jit(jax.grad(loss))(0.0) == 0
+    assert jax.jit(loss)(1.0) != jax.jit(loss)(0.0)
+
+
+def test_what_is_not_known_weighs_nothing():
+    """Rewards of such rows change neither the loss nor its gradient."""
+    case = case_of("gru", n_step=2)
+    agent, state, window = case.agent, case.state, case.window
+    window = window._replace(kept=jnp.zeros_like(window.kept))
+    _, known = errors(case, window)
+    cut = np.asarray(window.rows.cut[:-1])
+    assert cut.any() and not known[cut].any()
+    before = np.roll(cut, -1, axis=0)
+    before[-1] = False
+    stops = np.asarray(window.rows.terminated[:-1])
+    assert not known[before & ~stops].any()
+    assert known[~cut & ~(before & ~stops)].all()
+
+    @jax.jit
+    def gradient(reward):
+        rows = window.rows._replace(reward=reward)
+        trainable, fixed = split_trainable(state.params)
+        return jax.grad(
+            lambda p: agent.loss(
+                eqx.combine(p, fixed),
+                state.target,
+                state.replay,
+                window._replace(rows=rows),
+            )[0]
+        )(trainable)
+
+    reward = window.rows.reward
+    noisy = jnp.where(jnp.asarray(np.pad(cut, ((0, 1), (0, 0)))), reward + 100, reward)
+    for x, y in zip(
+        jax.tree.leaves(gradient(reward)), jax.tree.leaves(gradient(noisy)), strict=True
+    ):
+        np.testing.assert_array_equal(x, y)
