@@ -2,6 +2,7 @@
 
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
+from agents.algorithms.pqn import PQN
 from agents.base import Agent, Extras, Inputs
 from agents.convert import ConfigError
 from agents.evaluate import play_episodes, score, verdict
@@ -17,6 +18,7 @@ from envs._siblings import check_siblings
 __all__ = [
     "DQN",
     "PPO",
+    "PQN",
     "Agent",
     "ConfigError",
     "Extras",

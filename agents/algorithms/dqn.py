@@ -23,20 +23,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.losses import rescaled, unscaled
 from agents.algorithms.metrics import episode_metrics
+from agents.algorithms.minibatches import stepped
 from agents.algorithms.optimizer import adam
+from agents.algorithms.replaying import followed, learn_from_replay, replay_footprint
 from agents.algorithms.settings import check_ranges, check_replay
-from agents.algorithms.windows import (
-    Start,
-    Windows,
-    at_places,
-    memory_context,
-    replay_footprint,
-)
+from agents.algorithms.windows import Start, Windows, at_places, memory_context
 from agents.base import Agent, Inputs, MemoryState, Params
 from agents.devices import mean_over, sum_over
-from agents.experience.exploration import annealed, ladder
+from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import (
     normalize_rollout,
     split_trainable,
@@ -50,7 +47,7 @@ from agents.footprint import Part
 from agents.keys import Use, key_for
 from agents.networks.action_values import ActionValues
 from agents.networks.build import build_action_values
-from agents.networks.choices import Choices, epsilon_greedy, masked
+from agents.networks.choices import Choices, masked, value_of
 from agents.networks.torso import memory_norm
 
 
@@ -76,12 +73,6 @@ class DQNState(NamedTuple):
     marks: Marks
     key: PRNGKeyArray
     updates: Int[Array, ""]
-
-
-class QExtras(NamedTuple):
-    """What acting knows beside the action: `values` of all, `[batch, actions]`."""
-
-    values: Float[Array, "..."]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +123,10 @@ class DQN(Agent):
 
     stream_fields: ClassVar[tuple[str, ...]] = ("streams", "replay", "marks")
     written_once: ClassVar[tuple[str, ...]] = ("replay",)
+    learned_fields: ClassVar[tuple[str, ...]] = (
+        *("params", "target", "optimizer_state"),
+        "marks",
+    )
 
     rollout_length: int = 32
     replay_size: int = 200_000
@@ -197,18 +192,17 @@ class DQN(Agent):
 
     def footprint(self) -> dict[str, Part]:
         """What one seed needs in memory."""
-        return replay_footprint(self)
+        return replay_footprint(
+            self,
+            lambda params, state, window: self.loss(
+                params, state.target, state.replay, window
+            )[0],
+        )
 
     @functools.cached_property
     def windows(self) -> Windows:
         """How stretches of streams are kept and drawn."""
         return Windows.of(self, memory_context(self))
-
-    @property
-    def _total_envs(self) -> int:
-        if self.axis_name is None:
-            return self.num_envs
-        return self.num_envs * jax.lax.axis_size(self.axis_name)
 
     def share(self, total: int, axis_name: str) -> "DQN":
         """The agent as one of `total` devices runs it.
@@ -292,16 +286,9 @@ class DQN(Agent):
 
         `exploration` is one number, or one per stream; None is 0.
         """
-        memory_state, values = self.network(params).step(memory_state, inputs)
-        allowed = self.choices.allowed(inputs.action_mask)
-        if exploration is None or (
-            isinstance(exploration, float) and exploration == 0.0
-        ):
-            number = masked(values, allowed).argmax(-1)
-        else:
-            epsilon = jnp.broadcast_to(jnp.asarray(exploration), values.shape[:-1])
-            number = epsilon_greedy(values, allowed, epsilon, key=key)
-        return self.choices.action(number), memory_state, QExtras(values)
+        return act_on_values(
+            self, params, memory_state, inputs, key=key, exploration=exploration
+        )
 
     def update(self, state: DQNState) -> tuple[DQNState, dict[str, Array]]:
         """Play, write it down, and learn from what is written."""
@@ -329,13 +316,7 @@ class DQN(Agent):
 
     def epsilon(self, state: DQNState) -> Float[Array, " batch"]:
         """How likely each stream is to try any action."""
-        index = state.streams.env_state.index
-        if self.exploration_last is None:
-            last = ladder(index, self._total_envs)
-        else:
-            last = jnp.full(index.shape, self.exploration_last)
-        over = self.exploration_share * (self.total_updates or 0)
-        return annealed(last, state.updates, over)
+        return epsilon_of(self, state.streams.env_state.index, state.updates)
 
     def _update(self, state: DQNState) -> tuple[DQNState, Rollout, dict[str, Array]]:
         key = jax.random.fold_in(state.key, state.updates)
@@ -397,51 +378,38 @@ class DQN(Agent):
             reward_scale: statistics of the discounted return; None leaves rewards raw.
             key: source of what is sampled.
         """
-        enough = state.updates * self.steps_per_update >= self.learning_starts
-        ready = enough & self.windows.any_whole(state.replay, state.updates)
-        if self.axis_name is not None:  # streams of one device begin, all do
-            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
-            ready = jax.lax.pmin(ready.astype(jnp.int32), self.axis_name) > 0
+        return learn_from_replay(
+            self, state, self.step_on, reward_scale=reward_scale, key=key
+        )
 
-        def one_step(carry: Any, step: tuple[Array, PRNGKeyArray]) -> tuple[Any, Any]:
-            params, target, optimizer_state, marks = carry
-            number, key = step
-            window = self.windows.sample(state.replay, marks, state.updates, key=key)
-            if reward_scale is not None:
-                reward = window.rows.reward / reward_scale.deviation()
-                window = window._replace(rows=window.rows._replace(reward=reward))
-            trainable, fixed = split_trainable(params)
-            gradients, (errors, metrics) = jax.grad(
-                lambda p: self.loss(eqx.combine(p, fixed), target, replay, window),
-                has_aux=True,
-            )(trainable)
-            gradients = mean_over(self.axis_name, gradients)
-            metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
-            with jax.numpy_dtype_promotion("standard"):  # as Optax expects
-                changes, optimizer_state = self.optimizer.update(
-                    gradients, optimizer_state, trainable
-                )
-            trainable = optax.apply_updates(trainable, changes)
-            target = self._followed(target, trainable, number)
-            marks = self.windows.marked(marks, window, *errors)
-            params = eqx.combine(trainable, fixed)
-            return (params, target, optimizer_state, marks), metrics
-
-        replay = state.replay
-        begun = (state.updates - 1) * self.gradient_steps
-        numbers = begun + jnp.arange(1, self.gradient_steps + 1)
-        keys = jax.random.split(key, self.gradient_steps)
-        before = (state.params, state.target, state.optimizer_state, state.marks)
-        learned, metrics = jax.lax.scan(one_step, before, (numbers, keys))
-        learned = jax.tree.map(lambda x, y: jnp.where(ready, x, y), learned, before)
-        metrics = {name: jnp.where(ready, x, 0) for name, x in metrics.items()}
-        params, target, optimizer_state, marks = learned
-        return state._replace(
-            params=params,
-            target=target,
-            optimizer_state=optimizer_state,
-            marks=marks,
-        ), metrics
+    def step_on(
+        self, state: DQNState, window: Window, number: Int[Array, ""]
+    ) -> tuple[DQNState, tuple[Array, Array], dict[str, Array]]:
+        """One step of the optimiser, the `number`-th of the run, on some windows."""
+        trainable, fixed = split_trainable(state.params)
+        gradients, (errors, metrics) = jax.grad(
+            lambda p: self.loss(
+                eqx.combine(p, fixed), state.target, state.replay, window
+            ),
+            has_aux=True,
+        )(trainable)
+        gradients = mean_over(self.axis_name, gradients)
+        metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
+        trainable, optimizer_state = stepped(
+            self.optimizer, gradients, state.optimizer_state, trainable
+        )
+        target = followed(
+            state.target,
+            trainable,
+            number,
+            period=self.target_period,
+            rate=self.target_rate,
+        )
+        params = eqx.combine(trainable, fixed)
+        state = state._replace(
+            params=params, target=target, optimizer_state=optimizer_state
+        )
+        return state, errors, metrics
 
     def loss(
         self, params: Params, target: Params, replay: Replay, window: Window
@@ -466,7 +434,7 @@ class DQN(Agent):
         allowed = self.choices.allowed(tape.action_mask)
         chooser = jax.lax.stop_gradient(values) if self.double else others
         best = masked(chooser, allowed).argmax(-1)
-        value = _chosen(others, best)
+        value = value_of(others, best)
         if self.value_rescaling:
             value = unscaled(value)
         returns, known = n_step_returns(
@@ -482,7 +450,7 @@ class DQN(Agent):
             returns = rescaled(returns)
 
         number = self.choices.number(rows.action)
-        taken = _chosen(at_places(values, layout.place), number)
+        taken = value_of(at_places(values, layout.place), number)
         error = jnp.where(known, returns - taken, 0)
         weight = self.windows.correction(window)
         count = jnp.maximum(known.sum(), 1).astype(error.dtype)
@@ -498,28 +466,3 @@ class DQN(Agent):
         """Values of all actions at every place of the learned part of windows."""
         network = self.network(params)
         return network.sequence(self.windows.entering(network, window), tape)[1]
-
-    def residuals(self, state: DQNState, window: Window) -> Any:
-        """What the forward pass of a loss keeps: the leaves of its transpose."""
-        trainable, fixed = split_trainable(state.params)
-
-        def loss(trainable: Params) -> Array:
-            params = eqx.combine(trainable, fixed)
-            return self.loss(params, state.target, state.replay, window)[0]
-
-        return jax.vjp(loss, trainable)[1]
-
-    def _followed(
-        self, target: Params, trainable: Params, number: Int[Array, ""]
-    ) -> Params:
-        """The target network after a step of the optimiser."""
-        if self.target_period is None:
-            rate = self.target_rate
-            return jax.tree.map(lambda x, y: x + rate * (y - x), target, trainable)
-        now = number % self.target_period == 0
-        return jax.tree.map(lambda x, y: jnp.where(now, y, x), target, trainable)
-
-
-def _chosen(values: Array, number: Int[Array, "..."]) -> Array:
-    """The value of one action each."""
-    return jnp.take_along_axis(values, number[..., None], axis=-1)[..., 0]

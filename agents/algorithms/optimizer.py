@@ -15,6 +15,7 @@ def adam(
     max_gradient_norm: float,
     annealed_over: int | None,
     memory_learning_rate: float = 1.0,
+    rectified: bool = False,
 ) -> optax.GradientTransformation:
     """Adam on gradients whose global norm is clipped.
 
@@ -24,12 +25,15 @@ def adam(
         annealed_over: steps over which the rate falls linearly to 0; None keeps it.
         memory_learning_rate: factor on the changes of the memories' weights. With 1
             the transformation and its state are those without the factor.
+        rectified: whether it is RAdam (Liu et al. 2020), whose first steps are small
+            while it knows little of the gradients' variance.
     """
     rate: Any = learning_rate
     if annealed_over is not None:
         rate = optax.linear_schedule(learning_rate, 0.0, annealed_over)
     changes = optax.chain(
-        optax.clip_by_global_norm(max_gradient_norm), optax.adam(rate, eps=1e-5)
+        optax.clip_by_global_norm(max_gradient_norm),
+        optax.radam(rate) if rectified else optax.adam(rate, eps=1e-5),
     )
     if memory_learning_rate == 1:
         return changes

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from agents.algorithms import minibatches
 from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.algorithms.metrics import rollout_metrics
@@ -351,35 +352,18 @@ class PPO(Agent):
         key: PRNGKeyArray,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
         """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
-        # [sequences per stream, batch, ...] -> [sequences, ...], as `as_sequences`.
-        entering = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), memory_states)
-
-        def minibatch(carry: Any, index: Int[Array, " sequences"]) -> tuple[Any, Any]:
-            params, optimizer_state = carry
-            chosen = jax.tree.map(lambda x: x[:, index], batch)
-            state = jax.tree.map(lambda x: x[index], entering)
-            trainable, fixed = split_trainable(params)
-            gradients, metrics = jax.grad(
-                lambda p: self.loss(eqx.combine(p, fixed), state, chosen), has_aux=True
-            )(trainable)
-            gradients = mean_over(self.axis_name, gradients)
-            metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
-            with jax.numpy_dtype_promotion("standard"):  # as Optax expects
-                changes, optimizer_state = self.optimizer.update(
-                    gradients, optimizer_state, trainable
-                )
-            trainable = optax.apply_updates(trainable, changes)
-            return (eqx.combine(trainable, fixed), optimizer_state), metrics
-
-        def epoch(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
-            order = jax.random.permutation(key, self._sequences)
-            return jax.lax.scan(
-                minibatch, carry, order.reshape(self.num_minibatches, -1)
-            )
-
-        keys = jax.random.split(key, self.num_epochs)
-        learned, metrics = jax.lax.scan(epoch, (params, optimizer_state), keys)
-        return *learned, metrics
+        return minibatches.learn(
+            self.loss,
+            self.optimizer,
+            params,
+            optimizer_state,
+            batch,
+            memory_states,
+            num_epochs=self.num_epochs,
+            num_minibatches=self.num_minibatches,
+            axis_name=self.axis_name,
+            key=key,
+        )
 
     def loss(
         self, params: Params, memory_state: MemoryState, batch: Batch

@@ -19,6 +19,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "memory_learning_rate": (0, math.inf),
     "gamma": (0, 1),
     "gae_lambda": (0, 1),
+    "q_lambda": (0, 1),
     "entropy_coefficient": (0, math.inf),
     "value_coefficient": (0, math.inf),
     "reconstruction_weight": (0, math.inf),

@@ -16,7 +16,6 @@ from agents.base import Inputs, MemoryState
 from agents.experience.replay import Marks, Replay, Ring, Rows, Window
 from agents.experience.rollout import Rollout, Streams
 from agents.experience.tape import Finals, Layout, lay_out, on_tape, rows_of_finals
-from agents.footprint import Part, bytes_of, of_streams
 from agents.spaces import null_actions
 from envs.base import float_dtype
 
@@ -246,47 +245,6 @@ def memory_context(agent: Any) -> int | None:
     """Steps that the memory of an agent reaches back; None without end."""
     shapes = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
     return shapes.torso.memory.card.context
-
-
-def replay_footprint(agent: Any) -> dict[str, Part]:
-    """Parts of an agent with `windows` and the stages `rollout` and `residuals`."""
-    key = jax.eval_shape(jax.random.key, 0)
-    state = jax.eval_shape(agent.init, key)
-    rollout = jax.eval_shape(agent.rollout, state, key)[1]
-    window = jax.eval_shape(
-        agent.windows.sample,
-        state.replay,
-        state.marks,
-        state.updates,
-        key=key,
-    )
-    learning = jax.eval_shape(agent.residuals, state, window)
-    learned = [
-        getattr(state, name)
-        for name in state._fields
-        if name not in (*agent.stream_fields, "key", "updates")
-    ]
-    memory = "memory.output_size"
-    stored = (memory,) if agent.windows.start == "stored" else ()
-    return {
-        "parameters": Part(bytes_of(learned), "kept", (memory,)),
-        **of_streams(state.streams),
-        "replay": Part(
-            bytes_of((state.replay, state.marks)),
-            "experience",
-            ("agent.replay_size", *stored),
-        ),
-        "rollout": Part(
-            bytes_of(rollout),
-            "training",
-            ("agent.num_envs", "agent.rollout_length", memory),
-        ),
-        "learning": Part(
-            bytes_of((window, learning)),
-            "training",
-            ("agent.batch_size", "agent.sequence_length", memory),
-        ),
-    }
 
 
 def _largest_divisor(total: int, most: int) -> int:

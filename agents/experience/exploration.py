@@ -1,5 +1,8 @@
 """How much streams explore: a function of the stream's own number and of the update."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -32,3 +35,25 @@ def annealed(
         return last
     passed = jnp.clip(updates / over, 0, 1)
     return 1 + passed * (last - 1)
+
+
+def epsilon_of(
+    agent: Any, index: Int[Array, " batch"], updates: Int[Array, ""]
+) -> Float[Array, " batch"]:
+    """How likely each stream of an agent is to try any action.
+
+    Args:
+        agent: with `exploration_last` (None for a ladder over the streams),
+            `exploration_share` and the fields of `Agent`.
+        index: each stream's own number.
+        updates: made so far.
+    """
+    if agent.exploration_last is None:
+        streams = agent.num_envs
+        if agent.axis_name is not None:
+            streams *= jax.lax.axis_size(agent.axis_name)
+        last = ladder(index, streams)
+    else:
+        last = jnp.full(index.shape, agent.exploration_last)
+    over = agent.exploration_share * (agent.total_updates or 0)
+    return annealed(last, updates, over)

@@ -143,6 +143,31 @@ def n_step_returns(
     return result, sound
 
 
+def rests_on(
+    known: Bool[Array, "time batch"],
+    *,
+    terminated: Bool[Array, "time batch"],
+    truncated: Bool[Array, "time batch"],
+) -> Bool[Array, "time batch"]:
+    """Which returns that run to the end of their episode rest on known values alone.
+
+    Args:
+        known: whether what follows a step is.
+        terminated: whether step t ended its episode for good: nothing follows it.
+        truncated: whether a time limit cut the episode off at step t.
+    """
+
+    def backward(
+        following: Bool[Array, " batch"], step: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        known, ended = step
+        sound = known & (ended | following)
+        return sound, sound
+
+    steps = (known | terminated, terminated | truncated)
+    return jax.lax.scan(backward, jnp.ones_like(known[-1]), steps, reverse=True)[1]
+
+
 def explained_variance(
     prediction: Float[Array, "time batch"],
     target: Float[Array, "time batch"],

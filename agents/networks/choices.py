@@ -116,3 +116,10 @@ def epsilon_greedy(
     equal = masked(jnp.zeros_like(values), allowed)
     any_action, chance = jax.vmap(draw)(key, equal)
     return jnp.where(chance < epsilon, any_action, best)
+
+
+def value_of(
+    values: Float[Array, "... count"], number: Int[Array, "..."]
+) -> Float[Array, "..."]:
+    """The value of one choice each."""
+    return jnp.take_along_axis(values, number[..., None], axis=-1)[..., 0]

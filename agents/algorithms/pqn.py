@@ -1,0 +1,405 @@
+"""Parallelised Q-networks with any memory (Gallici et al. 2024).
+
+Q(lambda) from rollouts of many epsilon-greedy streams: no replay and no target network;
+what keeps it stable is that features are standardised (`layer_norm`) and that a rollout
+is of the current policy. Values and targets are recomputed with the current weights at
+every minibatch, in one pass over sequences in which the final observation of an episode
+that a time limit cut off has a place of its own (`agents/experience/tape.py`).
+"""
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+
+from agents.algorithms import minibatches
+from agents.algorithms.acting import QExtras, act_on_values
+from agents.algorithms.footprint import rollout_footprint
+from agents.algorithms.metrics import episode_metrics
+from agents.algorithms.optimizer import adam
+from agents.algorithms.settings import check_ranges, check_sequences
+from agents.algorithms.windows import at_places
+from agents.base import Agent, Inputs, MemoryState, Params
+from agents.devices import mean_over, sum_over
+from agents.experience.exploration import epsilon_of
+from agents.experience.normalize import (
+    Statistics,
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
+)
+from agents.experience.returns import lambda_returns, rests_on
+from agents.experience.rollout import (
+    Rollout,
+    Streams,
+    as_sequences,
+    collect,
+    first_streams,
+)
+from agents.experience.stagger import stagger
+from agents.experience.tape import Finals, lay_out, on_tape, rows_of_finals
+from agents.footprint import Part
+from agents.keys import Use, key_for
+from agents.networks.action_values import ActionValues
+from agents.networks.build import build_action_values
+from agents.networks.choices import Choices, masked, value_of
+from agents.networks.torso import memory_norm
+
+
+class PQNState(NamedTuple):
+    """Everything that evolves in a run; the fields are those of `PPOState`."""
+
+    params: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+class Batch(NamedTuple):
+    """Sequences to learn from, `[sequence_length, sequences, ...]`.
+
+    Attributes:
+        inputs: of every step.
+        following: of the step after it: the last of them tells what follows a sequence.
+        action: number of what was done.
+        target: the reward; named so because `rollout_footprint` asks for its shape.
+        terminated, truncated: how the episode ended at a step, if it did.
+        finals: what every step led to; None for tasks that never truncate.
+    """
+
+    inputs: Inputs
+    following: Inputs
+    action: Any
+    target: Float[Array, "time sequences"]
+    terminated: Bool[Array, "time sequences"]
+    truncated: Bool[Array, "time sequences"]
+    finals: Finals | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PQN(Agent):
+    """PQN on one task with one memory; fields are settings, beside those of `Agent`.
+
+    Attributes:
+        rollout_length: steps per stream and update.
+        sequence_length: steps over which gradients flow; divides rollout_length. None
+            is the whole rollout.
+        num_epochs: passes over a rollout.
+        num_minibatches: minibatches per pass; divides the number of sequences,
+            `num_envs * rollout_length / sequence_length`.
+        learning_rate: of RAdam, at the start.
+        memory_learning_rate: factor on it for the memory's weights; 0 freezes them.
+        anneal_learning_rate: whether it falls linearly to 0 over `total_updates`.
+        gamma: discount per step.
+        q_lambda: of the returns: 0 one-step, 1 Monte Carlo.
+        max_gradient_norm: global norm to which gradients are clipped.
+        exploration_share: of the run, over which epsilon falls from 1.
+        exploration_last: epsilon afterwards; None for a ladder over the streams.
+        normalize_observation: whether float observations are standardised.
+        normalize_reward: whether rewards are divided by the standard deviation of
+            the discounted return; what is reported stays raw.
+        staggered_starts: whether streams begin training spread over their episodes.
+        layer_norm: whether the encoder standardises features.
+        dueling: whether values are a mean and what actions are better than that.
+        encoder_size: features per observation key.
+        head_size: hidden units of each head; 0 for linear heads.
+    """
+
+    rollout_length: int = 128
+    sequence_length: int | None = None
+    num_epochs: int = 4
+    num_minibatches: int = 8
+    learning_rate: float = 1e-3
+    memory_learning_rate: float = 1.0
+    anneal_learning_rate: bool = True
+    gamma: float = 0.99
+    q_lambda: float = 0.9
+    max_gradient_norm: float = 1.0
+    exploration_share: float = 0.5
+    exploration_last: float | None = 0.01
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    staggered_starts: bool = False
+    layer_norm: bool = True
+    dueling: bool = False
+    encoder_size: int = 64
+    head_size: int = 128
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_sequences(self, self._sequence_length)
+
+    # Sizes ----------------------------------------------------------------------
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps, over all streams, per update."""
+        return self.num_envs * self.rollout_length
+
+    @property
+    def gradient_steps_back(self) -> int:
+        """Steps over which gradients flow."""
+        return self._sequence_length
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Steps of the optimiser per update."""
+        return self.num_epochs * self.num_minibatches
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Settings whose product is `steps_per_update`."""
+        return ("agent.num_envs", "agent.rollout_length")
+
+    def describe(self) -> str:
+        """How an update is made."""
+        return (
+            f"{self.num_envs} environments x {self.rollout_length} steps, "
+            f"gradients over {self.gradient_steps_back} steps, "
+            f"{self.num_epochs} epochs x {self.num_minibatches} minibatches"
+        )
+
+    def footprint(self) -> dict[str, Part]:
+        """What one seed needs in memory."""
+        return rollout_footprint(self)
+
+    @property
+    def _sequence_length(self) -> int:
+        return self.sequence_length or self.rollout_length
+
+    @property
+    def _room(self) -> int:
+        """Places for final observations in a sequence."""
+        card = self.env.card
+        if not card.truncates:
+            return 0
+        return self._sequence_length // (card.max_episode_steps or 1) + 1
+
+    # Network --------------------------------------------------------------------
+
+    @functools.cached_property
+    def choices(self) -> Choices:
+        """The actions."""
+        return Choices.of(self.env.action_space, "pqn")
+
+    def build_network(self, key: PRNGKeyArray) -> ActionValues:
+        """A network with weights of its own."""
+        return build_action_values(self, self.choices, key=key)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """RAdam with clipped gradients."""
+        steps = None
+        if self.anneal_learning_rate and self.total_updates is not None:
+            steps = self.total_updates * self.optimizer_steps
+        return adam(
+            self.learning_rate,
+            max_gradient_norm=self.max_gradient_norm,
+            annealed_over=steps,
+            memory_learning_rate=self.memory_learning_rate,
+            rectified=True,
+        )
+
+    # The agent contract ---------------------------------------------------------
+
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> PQNState:
+        """A state before any experience."""
+        network = self.build_network(key_for(key, Use.NETWORK))
+        if params is not None:
+            network = self.network(params)
+        params = eqx.filter(network, eqx.is_array)
+        streams = first_streams(self, network, key=key)
+        run_key = key_for(key, Use.RUN)
+        if self.staggered_starts:
+            streams = stagger(self, params, streams, key=run_key)
+        optimizer_state = self.optimizer.init(split_trainable(params)[0])
+        updates = jnp.zeros((), jnp.int32)
+        return PQNState(params, optimizer_state, streams, run_key, updates)
+
+    def act(
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        inputs: Inputs,
+        *,
+        key: Key[Array, " batch"],
+        exploration: float | Array | None = None,
+    ) -> tuple[Array, MemoryState, QExtras]:
+        """Choose actions: the best, or with probability `exploration` any allowed.
+
+        `exploration` is one number, or one per stream; None is 0.
+        """
+        return act_on_values(
+            self, params, memory_state, inputs, key=key, exploration=exploration
+        )
+
+    def update(self, state: PQNState) -> tuple[PQNState, dict[str, Array]]:
+        """Collect one rollout and learn from it."""
+        new_state, rollout, losses = self._update(state)
+        means = {
+            **jax.tree.map(jnp.mean, losses),
+            "memory/state_norm": memory_norm(new_state.streams.memory_state),
+            "exploration/epsilon": self.epsilon(state.streams, state.updates).mean(),
+        }
+        return new_state, {
+            **episode_metrics(
+                rollout,
+                has_success="success" in self.info_keys,
+                axis_name=self.axis_name,
+            ),
+            **mean_over(self.axis_name, means),
+        }
+
+    def stages(self, state: PQNState) -> OrderedDict[str, Any]:
+        """What the next update computes, in order."""
+        new_state, rollout, losses = self._update(state)
+        return OrderedDict(
+            rollout=rollout.transitions,
+            learning=jax.tree.map(jnp.ravel, losses),
+            parameters=new_state.params,
+        )
+
+    def epsilon(
+        self, streams: Streams, updates: Int[Array, ""]
+    ) -> Float[Array, " batch"]:
+        """How likely each stream is to try any action."""
+        return epsilon_of(self, streams.env_state.index, updates)
+
+    def _update(self, state: PQNState) -> tuple[PQNState, Rollout, dict[str, Array]]:
+        key = jax.random.fold_in(state.key, state.updates)
+        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+
+        # COLLECT
+        epsilon = self.epsilon(state.streams, state.updates)
+        streams, rollout = self.rollout(
+            state.params, state.streams, rollout_key, epsilon
+        )
+
+        # STATISTICS: in force for rewards now, for observations from the next update.
+        statistics, streams, scaled = self.normalized(state.params, streams, rollout)
+
+        # LEARN
+        batch = self.advantages(state.params, streams, scaled)
+        params, optimizer_state, losses = minibatches.learn(
+            self.loss,
+            self.optimizer,
+            state.params,
+            state.optimizer_state,
+            batch,
+            rollout.memory_states,
+            num_epochs=self.num_epochs,
+            num_minibatches=self.num_minibatches,
+            axis_name=self.axis_name,
+            key=learn_key,
+        )
+        params = with_statistics(params, statistics)
+        updates = state.updates + 1
+        new_state = PQNState(params, optimizer_state, streams, state.key, updates)
+        return new_state, rollout, losses
+
+    # The stages -----------------------------------------------------------------
+
+    def rollout(
+        self,
+        params: Params,
+        streams: Streams,
+        key: PRNGKeyArray,
+        epsilon: float | Array = 0.0,
+    ) -> tuple[Streams, Rollout]:
+        """Collect `rollout_length` steps from every stream."""
+        return collect(
+            lambda memory, inputs, key: self.act(
+                params, memory, inputs, key=key, exploration=epsilon
+            ),
+            None,
+            self.vector_env,
+            streams,
+            key=key,
+            num_sequences=self.rollout_length // self._sequence_length,
+            sequence_length=self._sequence_length,
+            keep_finals=self._room > 0,
+        )
+
+    def normalized(
+        self, params: Params, streams: Streams, rollout: Rollout
+    ) -> tuple[Statistics, Streams, Rollout]:
+        """Statistics with the rollout's experience, and its rewards to their scale."""
+        space = self.env.observation_space
+        total = functools.partial(sum_over, self.axis_name)
+        return normalize_rollout(
+            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
+        )
+
+    def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
+        """A rollout cut into sequences, each with what follows it."""
+        del params  # targets are recomputed with the weights of the moment
+        steps = rollout.transitions
+        following = jax.tree.map(
+            lambda x, last: jnp.concatenate([x[1:], last[None]]),
+            steps.inputs,
+            streams.inputs,
+        )
+        batch = Batch(
+            inputs=steps.inputs,
+            following=following,
+            action=steps.action,
+            target=steps.reward,
+            terminated=steps.terminated,
+            truncated=steps.truncated,
+            finals=steps.finals,
+        )
+        return as_sequences(batch, self._sequence_length)
+
+    def loss(
+        self, params: Params, memory_state: MemoryState, batch: Batch
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Half the mean squared error of the values of what was done.
+
+        Args:
+            params: arrays of the network.
+            memory_state: the state that entered each sequence, a constant.
+            batch: the sequences.
+
+        Returns:
+            The loss to minimise, and metrics.
+        """
+        cut = batch.truncated & ~batch.terminated
+        layout = lay_out(cut, jnp.ones_like(cut), self._room)
+        finals = None
+        if batch.finals is not None:
+            row = rows_of_finals(layout, self._room)
+            finals = jax.tree.map(lambda x: at_places(x, row), batch.finals)
+        inputs = jax.tree.map(
+            lambda x, y: jnp.concatenate([x, y[-1:]]), batch.inputs, batch.following
+        )
+        tape = on_tape(layout, inputs, batch.action, batch.target, finals)
+        state = jax.lax.stop_gradient(memory_state)
+        values = self.network(params).sequence(state, tape)[1]
+
+        best = masked(values, self.choices.allowed(tape.action_mask)).max(-1)
+        ends = {"terminated": batch.terminated, "truncated": batch.truncated}
+        returns = lambda_returns(
+            reward=batch.target,
+            next_value=at_places(jax.lax.stop_gradient(best), layout.place + 1),
+            gamma=self.gamma,
+            trace=self.q_lambda,
+            **ends,
+        )
+        known = rests_on(layout.known, **ends)
+        number = self.choices.number(batch.action)
+        taken = value_of(at_places(values, layout.place), number)
+        error = jnp.where(known, returns - taken, 0)
+        count = jnp.maximum(known.sum(), 1).astype(error.dtype)
+        loss = 0.5 * jnp.square(error).sum() / count
+        return loss, {
+            "loss/total": loss,
+            "value/mean": jnp.where(known, taken, 0).sum() / count,
+            "replay/unknown": 1 - known.mean(),
+        }

@@ -1,0 +1,139 @@
+"""Learning from a replay: steps of the optimiser, each on windows of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from agents.base import Params
+from agents.experience.normalize import Moments, split_trainable
+from agents.experience.replay import Window
+from agents.footprint import Part, bytes_of, of_streams
+
+Step = Callable[
+    [Any, Window, Int[Array, ""]], tuple[Any, tuple[Array, Array], dict[str, Array]]
+]
+"""Of a state, windows, and the number of the step: a state, the error of every row and
+whether it is known, and metrics."""
+
+
+def learn_from_replay(
+    agent: Any,
+    state: Any,
+    one_step: Step,
+    *,
+    reward_scale: Moments | None,
+    key: PRNGKeyArray,
+) -> tuple[Any, dict[str, Array]]:
+    """`gradient_steps` steps, once enough is written; metrics `[steps]`.
+
+    Args:
+        agent: with the settings of a replay, `windows`, and `learned_fields`: the
+            fields of its state that a step changes, `marks` among them.
+        state: with the rollout written, and the number of updates that makes.
+        one_step: one step of the optimiser.
+        reward_scale: statistics of the discounted return; None leaves rewards raw.
+        key: source of what is sampled.
+    """
+    windows, updates = agent.windows, state.updates
+    enough = updates * agent.steps_per_update >= agent.learning_starts
+    ready = enough & windows.any_whole(state.replay, updates)
+    if agent.axis_name is not None:  # all devices begin together, and draw otherwise
+        key = jax.random.fold_in(key, jax.lax.axis_index(agent.axis_name))
+        ready = jax.lax.pmin(ready.astype(jnp.int32), agent.axis_name) > 0
+
+    def step(learned: Any, step: tuple[Array, PRNGKeyArray]) -> tuple[Any, Any]:
+        number, key = step
+        now = state._replace(**learned)
+        window = windows.sample(now.replay, now.marks, updates, key=key)
+        if reward_scale is not None:
+            reward = window.rows.reward / reward_scale.deviation()
+            window = window._replace(rows=window.rows._replace(reward=reward))
+        now, (error, known), metrics = one_step(now, window, number)
+        now = now._replace(marks=windows.marked(now.marks, window, error, known))
+        return {name: getattr(now, name) for name in learned}, metrics
+
+    before = {name: getattr(state, name) for name in agent.learned_fields}
+    numbers = (updates - 1) * agent.gradient_steps + jnp.arange(
+        1, agent.gradient_steps + 1, dtype=jnp.int32
+    )
+    keys = jax.random.split(key, agent.gradient_steps)
+    learned, metrics = jax.lax.scan(step, before, (numbers, keys))
+    learned = jax.tree.map(lambda x, y: jnp.where(ready, x, y), learned, before)
+    metrics = {name: jnp.where(ready, x, 0) for name, x in metrics.items()}
+    return state._replace(**learned), metrics
+
+
+def followed(
+    target: Params,
+    trainable: Params,
+    number: Int[Array, ""],
+    *,
+    period: int | None,
+    rate: float,
+) -> Params:
+    """A target network after a step of the optimiser.
+
+    Args:
+        target: before.
+        trainable: what it follows.
+        number: of the step, from 1.
+        period: steps between copies; None to follow by `rate` at every step.
+        rate: share of the way that it goes.
+    """
+    if period is None:
+        return jax.tree.map(lambda x, y: x + rate * (y - x), target, trainable)
+    now = number % period == 0
+    return jax.tree.map(lambda x, y: jnp.where(now, y, x), target, trainable)
+
+
+def replay_footprint(
+    agent: Any, loss: Callable[[Params, Any, Window], Float[Array, ""]]
+) -> dict[str, Part]:
+    """Parts of an agent with a replay, `windows` and the stage `rollout`.
+
+    Args:
+        agent: the agent.
+        loss: of parameters, a state and windows.
+    """
+    key = jax.eval_shape(jax.random.key, 0)
+    state = jax.eval_shape(agent.init, key)
+    rollout = jax.eval_shape(agent.rollout, state, key)[1]
+    window = jax.eval_shape(
+        agent.windows.sample, state.replay, state.marks, state.updates, key=key
+    )
+
+    def kept(state: Any, window: Window) -> Any:
+        """What the forward pass keeps: the leaves of its transpose."""
+        trainable, fixed = split_trainable(state.params)
+        return jax.vjp(lambda p: loss(eqx.combine(p, fixed), state, window), trainable)[
+            1
+        ]
+
+    learning = jax.eval_shape(kept, state, window)
+    others = (*agent.stream_fields, "key", "updates")
+    learned = [getattr(state, name) for name in state._fields if name not in others]
+    memory = "memory.output_size"
+    stored = (memory,) if agent.windows.start == "stored" else ()
+    return {
+        "parameters": Part(bytes_of(learned), "kept", (memory,)),
+        **of_streams(state.streams),
+        "replay": Part(
+            bytes_of((state.replay, state.marks)),
+            "experience",
+            ("agent.replay_size", *stored),
+        ),
+        "rollout": Part(
+            bytes_of(rollout),
+            "training",
+            ("agent.num_envs", "agent.rollout_length", memory),
+        ),
+        "learning": Part(
+            bytes_of((window, learning)),
+            "training",
+            ("agent.batch_size", "agent.sequence_length", memory),
+        ),
+    }
