@@ -23,8 +23,9 @@ def ladder(
         base: epsilon of the first stream.
         slope: how much lower the last one is, in powers.
     """
-    position = index / max(streams - 1, 1)
-    return jnp.asarray(base) ** (1 + slope * position)
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    position = index.astype(dtype) / max(streams - 1, 1)
+    return jnp.asarray(base, dtype) ** (1 + slope * position)
 
 
 def annealed(
@@ -33,7 +34,7 @@ def annealed(
     """Epsilon on its way from 1 to `last`, linearly over the first `over` updates."""
     if over <= 0:
         return last
-    passed = jnp.clip(updates / over, 0, 1)
+    passed = jnp.clip(updates.astype(last.dtype) / over, 0, 1)
     return 1 + passed * (last - 1)
 
 

@@ -7,9 +7,12 @@ the task's state, and training is vmapped over it.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import memory_models
+from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
+from agents.algorithms.pqn import PQN
 from envs.probing.probe import Probe
 
 GAMMA = 0.9
@@ -41,21 +44,8 @@ def train(env, kinds, memory, updates, **settings):
         **settings,
     )
 
-    def on_stream(key, index):
-        """A state whose every stream plays one kind."""
-        state = agent.init(key)
-        keys = jax.random.split(key, agent.num_envs)
-        observation, env_state = jax.vmap(env.start, (None, 0))(index, keys)
-        streams = state.streams
-        env_state = streams.env_state._replace(env_state=env_state)
-        inputs = streams.inputs._replace(
-            observation=observation, action_mask=agent.vector_env.mask(env_state)
-        )
-        streams = streams._replace(env_state=env_state, inputs=inputs)
-        return state._replace(streams=streams)
-
     def run(key, index):
-        state = on_stream(key, index)
+        state = on_stream(agent, key, index)
 
         def body(state, _):
             state, metrics = agent.update(state)
@@ -70,6 +60,20 @@ def train(env, kinds, memory, updates, **settings):
     # Long enough to be worth optimising, unlike the rest of the suite.
     options = {"xla_backend_optimization_level": 1}
     return jax.jit(jax.vmap(run), compiler_options=options)(keys, index)
+
+
+def on_stream(agent, key, index):
+    """A state whose every stream plays one kind."""
+    state = agent.init(key)
+    keys = jax.random.split(key, agent.num_envs)
+    observation, env_state = jax.vmap(agent.env.start, (None, 0))(index, keys)
+    streams = state.streams
+    env_state = streams.env_state._replace(env_state=env_state)
+    inputs = streams.inputs._replace(
+        observation=observation, action_mask=agent.vector_env.mask(env_state)
+    )
+    streams = streams._replace(env_state=env_state, inputs=inputs)
+    return state._replace(streams=streams)
 
 
 def of(kinds, name, tree):
@@ -138,3 +142,65 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
     kinds = ("flip",)
     returns, _ = train(Probe(kinds=kinds), kinds, "gru", 80)
     assert np.nanmean(returns[0, -10:]) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("agent", "settings"),
+    [
+        (
+            DQN,
+            {
+                "rollout_length": 8,
+                "replay_size": 32 * 256,
+                "batch_size": 16,
+                "target_rate": 0.05,
+            },
+        ),
+        (PQN, {"rollout_length": 32, "num_minibatches": 4}),
+    ],
+)
+def test_value_based_agents_on_probes(agent, settings):
+    """The best values are those known beforehand; memory is used and never leaks."""
+    kinds = ("discounting", "action_reward", "copy_bit", "flip", "truncation")
+    network = agent(
+        env=Probe(kinds=kinds),
+        memory=memory_models.builder("gru", output_size=16),
+        num_envs=32,
+        learning_rate=3e-3,
+        gamma=GAMMA,
+        encoder_size=16,
+        head_size=0,
+        exploration_last=0.1,
+        **settings,
+    )
+    returns, values, starts = play_and_learn(network, kinds, 250)
+    late = {name: np.nanmean(of(kinds, name, returns)[-20:]) for name in kinds}
+    best = {name: of(kinds, name, values).max(-1) for name in kinds}
+    first = of(kinds, "discounting", starts)
+    np.testing.assert_allclose(
+        best["discounting"], np.where(first, GAMMA, 1.0), atol=0.1
+    )
+    # One action in ten is any: the other of two is right half of the time.
+    assert late["action_reward"] > 0.8 and late["copy_bit"] > 0.8
+    assert abs(late["flip"]) < 0.1
+    np.testing.assert_allclose(best["truncation"], 1 / (1 - GAMMA), rtol=0.1)
+
+
+def play_and_learn(agent, kinds, updates):
+    """Returns per update, and values and start flags of a last rollout, per kind."""
+
+    def run(key, index):
+        state = on_stream(agent, key, index)
+
+        def body(state, _):
+            state, metrics = agent.update(state)
+            return state, metrics["train/return"]
+
+        state, returns = jax.lax.scan(body, state, length=updates)
+        steps = agent.stages(state)["rollout"]
+        return returns, steps.extras.values, steps.inputs.start
+
+    keys = jax.random.split(jax.random.key(0), len(kinds))
+    index = jnp.arange(len(kinds), dtype=jnp.int32)
+    options = {"xla_backend_optimization_level": 1}
+    return jax.jit(jax.vmap(run), compiler_options=options)(keys, index)
