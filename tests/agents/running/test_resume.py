@@ -91,9 +91,9 @@ def arrays(directory):
     return {k: np.asarray(v) for k, v in leaves(loaded).items()}
 
 
-def assert_equal_runs(left, right):
+def assert_equal_runs(left, right, points=400):
     a, b = logged(left), logged(right)
-    assert len(a) > 400
+    assert len(a) > points
     assert a.keys() == b.keys()
     different = [k for k in a if not np.array_equal(a[k], b[k], equal_nan=True)]
     assert not different, different[:3]

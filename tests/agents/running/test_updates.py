@@ -20,6 +20,8 @@ class State(NamedTuple):
 class Counting:
     """Counts its updates; from the third on one part is no longer finite."""
 
+    written_once = ()
+
     def __init__(self, bad):
         self.bad = bad
 
