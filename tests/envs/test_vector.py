@@ -13,6 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 import envs
 from envs import Card, Environment, exact
 from envs.rows import update_rows
+from tests.agents.toy import MaskedToy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,6 +218,30 @@ def test_masks_are_those_of_the_next_observation():
     assert step.ended.any() and not step.reward.any()
     expected = jax.vmap(jax.vmap(env.action_mask))(states)
     np.testing.assert_array_equal(step.action_mask, expected)
+
+
+def test_masks_at_final_observations_are_those_before_the_reset():
+    env, streams = MaskedToy(), 16
+    batch = envs.VectorEnv(env, streams, action_mask=True)
+
+    def play(key):
+        _, state = batch.reset(key)
+
+        def body(state, key):
+            action = jnp.zeros(streams, jnp.int32)
+            state, step = batch.step(key, state, action)
+            return state, step
+
+        return jax.lax.scan(body, state, jax.random.split(key, 12))[1]
+
+    step = jax.tree.map(np.asarray, quick(play)(jax.random.key(4)))
+    assert step.ended.any()
+    time = step.episode_length[..., None] % 3
+    np.testing.assert_array_equal(step.final_action_mask, np.arange(3) != time)
+    first = step.action_mask[step.ended]
+    np.testing.assert_array_equal(
+        first, np.broadcast_to(np.arange(3) != 0, first.shape)
+    )
 
 
 def test_rows_beyond_the_last_are_not_written():

@@ -107,6 +107,18 @@ def test_the_learner_recomputes_the_values_that_acted(memory):
     assert gap(case) <= 1e-4
 
 
+def test_every_step_is_beside_the_one_that_follows():
+    agent = case_of().agent
+    streams = first_streams(agent)
+    params = case_of().params
+    streams, rollout = jax.jit(agent.rollout)(params, streams, jax.random.key(1), 0.3)
+    following = agent.advantages(params, streams, rollout).following.observation
+    seen = rollout.transitions.inputs.observation
+    everything = jnp.concatenate([seen[1:], streams.inputs.observation[None]])
+    expected = as_sequences(everything, agent.sequence_length)
+    np.testing.assert_array_equal(following, expected)
+
+
 def test_planted_mistakes_are_seen():
     case = case_of()
     start = case.batch.inputs.start

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.base import Inputs
-from agents.experience.returns import lambda_returns, n_step_returns
+from agents.experience.returns import lambda_returns, n_step_returns, rests_on
 from agents.experience.tape import Finals, lay_out, on_tape, rows_of_finals
 
 ROWS = 4
@@ -163,3 +163,21 @@ def test_lambda_returns_mix_the_n_step_ones(trace):
                 if stopped:
                     break
             np.testing.assert_allclose(result[t, window], mixed, rtol=1e-5)
+
+
+def test_what_a_lambda_return_rests_on():
+    known = np.random.default_rng(2).random(ENDS.shape) < 0.7
+    known |= ~CUT  # all else is always known
+    found = np.asarray(
+        rests_on(
+            jnp.asarray(known),
+            terminated=jnp.asarray(TERMINATED),
+            truncated=jnp.asarray(TRUNCATED),
+        )
+    )
+    for window in range(ENDS.shape[1]):
+        for t in range(ROWS):
+            ends = np.flatnonzero(ENDS[t:, window])
+            last = t + ends[0] if len(ends) else ROWS - 1
+            assert found[t, window] == (TERMINATED | known)[last, window]
+    assert 0 < found.mean() < 1
