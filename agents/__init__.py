@@ -3,6 +3,7 @@
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.algorithms.pqn import PQN
+from agents.algorithms.sac import SAC
 from agents.base import Agent, Extras, Inputs
 from agents.convert import ConfigError
 from agents.evaluate import play_episodes, score, verdict
@@ -19,6 +20,7 @@ __all__ = [
     "DQN",
     "PPO",
     "PQN",
+    "SAC",
     "Agent",
     "ConfigError",
     "Extras",

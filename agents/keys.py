@@ -33,6 +33,7 @@ class Use(enum.IntEnum):
     HIDDEN_ENCODER = 20
     DECODER = 21
     ADVANTAGE_HEAD = 22
+    SECOND_VALUE_HEAD = 23
 
     # A run's.
     STAGGER_LENGTHS = 32
@@ -40,7 +41,10 @@ class Use(enum.IntEnum):
 
     # An update's.
     ROLLOUT = 48  # steps count under it
-    LEARNING = 49  # epochs count under it
+    LEARNING = 49  # epochs, or steps of the optimiser, count under it
+
+    # Learning's.
+    IMAGINED_ACTIONS = 56  # steps of the optimiser count under it
 
     # An evaluation's.
     FIRST_STATES = 64

@@ -6,6 +6,7 @@ from typing import Any
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.algorithms.pqn import PQN
+from agents.algorithms.sac import SAC
 from agents.algorithms.settings import check_parts
 from agents.convert import nearest
 
@@ -66,3 +67,4 @@ def make(name: str, **settings: Any) -> Any:
 register("dqn", DQN)
 register("ppo", PPO)
 register("pqn", PQN)
+register("sac", SAC)

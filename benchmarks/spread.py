@@ -92,6 +92,12 @@ SETTINGS = {
     },
     "popgym": {"normalize_advantage": True, "encoder_size": 128},
     "rewards": {**_HEADS, "normalize_reward": True},
+    "rewards, encoder 128, clip .2": {
+        **_HEADS,
+        "normalize_reward": True,
+        "encoder_size": 128,
+        "clip_ratio": 0.2,
+    },
 }
 """What each differs in from `FIRST`."""
 

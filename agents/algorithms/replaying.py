@@ -1,17 +1,30 @@
 """Learning from a replay: steps of the optimiser, each on windows of its own."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from agents.algorithms.metrics import episode_metrics
 from agents.base import Params
-from agents.experience.normalize import Moments, split_trainable
-from agents.experience.replay import Window
+from agents.devices import mean_over, sum_over
+from agents.experience.normalize import (
+    Moments,
+    normalize_rollout,
+    split_trainable,
+    with_statistics,
+)
+from agents.experience.replay import Marks, Replay, Window
+from agents.experience.rollout import Rollout, Streams, first_streams
+from agents.experience.stagger import stagger
 from agents.footprint import Part, bytes_of, of_streams
+from agents.keys import Use, key_for
+from agents.networks.torso import memory_norm
 
 Step = Callable[
     [Any, Window, Int[Array, ""]], tuple[Any, tuple[Array, Array], dict[str, Array]]
@@ -65,6 +78,124 @@ def learn_from_replay(
     learned = jax.tree.map(lambda x, y: jnp.where(ready, x, y), learned, before)
     metrics = {name: jnp.where(ready, x, 0) for name, x in metrics.items()}
     return state._replace(**learned), metrics
+
+
+class ReplayState(NamedTuple):
+    """Everything that evolves in a run of an agent with a replay.
+
+    Attributes:
+        params: arrays of the network, statistics included.
+        target: the trainable ones of the target network.
+        optimizer_state: Optax's.
+        streams: environments, inputs and memory states, `[batch, ...]`.
+        replay: what was experienced, `[batch, ...]`.
+        marks: priorities of it, `[batch, ...]`.
+        key: the run's key; updates fold their number into it.
+        updates: updates made so far.
+    """
+
+    params: Params
+    target: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    replay: Replay
+    marks: Marks
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+def first_replay_state(
+    agent: Any,
+    key: PRNGKeyArray,
+    params: Params | None,
+    target_of: Callable[[Any], Any] = lambda trainable: trainable,
+) -> ReplayState:
+    """A state before any experience.
+
+    Args:
+        agent: with `windows`, an `optimizer` and the settings of `Agent`.
+        key: the seed's.
+        params: to begin with, in place of new ones.
+        target_of: the part of the trainable arrays that has a target network.
+    """
+    network = agent.build_network(key_for(key, Use.NETWORK))
+    if params is not None:
+        network = agent.network(params)
+    params = eqx.filter(network, eqx.is_array)
+    streams = first_streams(agent, network, key=key)
+    run_key = key_for(key, Use.RUN)
+    if agent.staggered_starts:
+        streams = stagger(agent, params, streams, key=run_key)
+    trainable = split_trainable(params)[0]
+    replay, marks = agent.windows.empty(agent, streams)
+    return ReplayState(
+        params=params,
+        target=jax.tree.map(jnp.copy, target_of(trainable)),
+        optimizer_state=agent.optimizer.init(trainable),
+        streams=streams,
+        replay=replay,
+        marks=marks,
+        key=run_key,
+        updates=jnp.zeros((), jnp.int32),
+    )
+
+
+def update_from_replay(
+    agent: Any, state: ReplayState
+) -> tuple[ReplayState, Rollout, dict[str, Array]]:
+    """Play, write it down, and learn from what is written.
+
+    Args:
+        agent: with `windows`, and the stages `rollout` and `step_on`.
+        state: before.
+
+    Returns:
+        The new state, what was played, and metrics `[gradient steps]`.
+    """
+    key = jax.random.fold_in(state.key, state.updates)
+    rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+
+    # PLAY
+    streams, rollout = agent.rollout(state, rollout_key)
+
+    # WRITE
+    replay, marks = agent.windows.write(
+        state.replay, state.marks, rollout, state.updates
+    )
+
+    # STATISTICS: in force for rewards now, for observations from the next update.
+    statistics, streams, _ = normalize_rollout(
+        state.params.statistics,
+        agent.env.observation_space,
+        streams,
+        rollout,
+        gamma=agent.gamma,
+        total=functools.partial(sum_over, agent.axis_name),
+    )
+
+    # LEARN
+    state = state._replace(
+        streams=streams, replay=replay, marks=marks, updates=state.updates + 1
+    )
+    state, losses = learn_from_replay(
+        agent, state, agent.step_on, reward_scale=statistics.reward, key=learn_key
+    )
+    params = with_statistics(state.params, statistics)
+    return state._replace(params=params), rollout, losses
+
+
+def replay_metrics(
+    agent: Any, state: ReplayState, rollout: Rollout, losses: dict[str, Array]
+) -> dict[str, Array]:
+    """What an update reports: of episodes, of learning, of memories."""
+    means = {
+        **jax.tree.map(jnp.mean, losses),
+        "memory/state_norm": memory_norm(state.streams.memory_state),
+    }
+    episodes = episode_metrics(
+        rollout, has_success="success" in agent.info_keys, axis_name=agent.axis_name
+    )
+    return {**episodes, **mean_over(agent.axis_name, means)}
 
 
 def followed(

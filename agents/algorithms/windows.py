@@ -18,6 +18,7 @@ from agents.experience.rollout import Rollout, Streams
 from agents.experience.tape import Finals, Layout, lay_out, on_tape, rows_of_finals
 from agents.spaces import null_actions
 from envs.base import float_dtype
+from memory_models import MemoryModel
 
 Start = Literal["stored", "zero", "episode"]
 """What the memory holds where a window starts."""
@@ -106,6 +107,26 @@ class Windows:
             f"{learning} steps ({learned / agent.steps_per_update:.3g} learned per "
             f"step taken) from the last {self.ring.capacity * agent.num_envs:,}; they "
             f"start {_TOLD[self.start]}"
+        )
+
+    def share(self, agent: Any, total: int, axis_name: str) -> Any:
+        """An agent as one of `total` devices runs it.
+
+        Raises:
+            ValueError: windows that do not split.
+        """
+        if self.batch_size % total:
+            raise ValueError(
+                f"agent.batch_size={self.batch_size} windows do not split into equal "
+                f"shares for {total} devices."
+            )
+        return dataclasses.replace(
+            agent,
+            num_envs=agent.num_envs // total,
+            batch_size=self.batch_size // total,
+            replay_size=self.ring.capacity * (agent.num_envs // total),
+            learning_starts=-(-agent.learning_starts // total),
+            axis_name=axis_name,
         )
 
     # Writing --------------------------------------------------------------------
@@ -244,7 +265,8 @@ def at_places(x: Array, place: Int[Array, "rows windows"]) -> Array:
 def memory_context(agent: Any) -> int | None:
     """Steps that the memory of an agent reaches back; None without end."""
     shapes = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
-    return shapes.torso.memory.card.context
+    leaves = jax.tree.leaves(shapes, is_leaf=lambda x: isinstance(x, MemoryModel))
+    return next(x for x in leaves if isinstance(x, MemoryModel)).card.context
 
 
 def _largest_divisor(total: int, most: int) -> int:

@@ -1,5 +1,6 @@
 """Building networks for a task, a memory and an agent's settings."""
 
+import math
 from typing import Any
 
 import jax
@@ -15,7 +16,11 @@ from agents.networks.decoder import Decoder
 from agents.networks.distributions import PolicySpec
 from agents.networks.encoder import Encoder, Static
 from agents.networks.hidden import HiddenEncoder
+from agents.networks.soft_actor_critic import SoftActorCritic
 from agents.networks.torso import Head, Torso
+
+FIRST_TEMPERATURE = 0.1
+"""Of a soft actor-critic that tunes it."""
 
 
 def build_actor_critic(
@@ -88,6 +93,46 @@ def build_action_values(
         torso=torso,
         value_head=Head(width, size, outputs, gain=0.01, key=value_key),
         advantage_head=advantage,
+        statistics=build_statistics(agent),
+        choices=choices,
+    )
+
+
+def build_soft_actor_critic(
+    agent: Any, policy: PolicySpec, *, key: PRNGKeyArray
+) -> SoftActorCritic:
+    """Build a policy and two critics of actions; every part draws weights of its own.
+
+    Args:
+        agent: an `Agent` with the settings of `SAC`.
+        policy: how head outputs become actions.
+        key: source of all weights.
+    """
+
+    def torso(use: Use) -> Torso:
+        return build_torso(
+            agent, policy, layer_norm=agent.layer_norm, key=key_for(key, use)
+        )
+
+    actor, size = torso(Use.ACTOR), agent.head_size
+    width, gaussian = actor.width(), policy.kind == "gaussian"
+    choices = None if gaussian else Choices.of(agent.env.action_space, "sac")
+    inputs = width + (policy.outputs if gaussian else 0)
+    value_keys = (key_for(key, x) for x in (Use.VALUE_HEAD, Use.SECOND_VALUE_HEAD))
+    first, second = (
+        Head(inputs, size, choices.count if choices else 1, gain=0.01, key=value_key)
+        for value_key in value_keys
+    )
+    outputs = policy.outputs * (2 if gaussian else 1)
+    policy_key = key_for(key, Use.POLICY_HEAD)
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return SoftActorCritic(
+        actor=actor,
+        critic=torso(Use.CRITIC) if agent.separate_memories else None,
+        policy_head=Head(width, size, outputs, gain=0.01, key=policy_key),
+        value_heads=(first, second),
+        log_temperature=jnp.asarray(math.log(FIRST_TEMPERATURE), dtype),
+        policy=policy,
         statistics=build_statistics(agent),
         choices=choices,
     )

@@ -224,7 +224,7 @@ class PolicySpec(eqx.Module):
     def distribution(
         self,
         outputs: Float[Array, "... n"],
-        log_std: Float[Array, " spread"],
+        log_std: Float[Array, "*spread"],
         mask: Bool[Array, "... n"] | None = None,
     ) -> Distribution:
         """The policy for head outputs; a mask rules actions out (probability 0)."""

@@ -43,6 +43,7 @@ TAGS = {
     "loss/reconstruction": "error of reconstructing observations; 0 where it is off",
     "loss/gradient_norm": "global L2 norm of the gradient before clipping",
     "policy/entropy": "mean entropy of the policy, in nats",
+    "policy/temperature": "weight of the entropy",
     "policy/kl": "estimate of KL(old policy, new policy), in nats",
     "policy/clip_fraction": "share of ratios outside the clip range",
     "value/explained_variance": "1 - Var[target - value] / Var[target]",
