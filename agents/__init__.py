@@ -6,6 +6,7 @@ from agents.algorithms.pqn import PQN
 from agents.algorithms.sac import SAC
 from agents.base import Agent, Extras, Inputs
 from agents.convert import ConfigError
+from agents.devices import mean_over, sum_over
 from agents.evaluate import play_episodes, score, verdict
 from agents.load import Policy, load
 from agents.registry import make, names, register
@@ -32,11 +33,13 @@ __all__ = [
     "build",
     "load",
     "make",
+    "mean_over",
     "names",
     "play_episodes",
     "register",
     "run",
     "score",
+    "sum_over",
     "verdict",
 ]
 

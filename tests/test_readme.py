@@ -55,13 +55,18 @@ def test_links_are_found():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"]
+    "page",
+    [
+        *("README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"),
+        "docs/adding_an_agent.md",
+    ],
 )
 def test_python_examples_run(page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
     assert blocks
+    namespace: dict = {"__name__": "page"}
     for block in blocks:
-        exec(block, {})
+        exec(block, namespace)
 
 
 def test_the_map_lists_what_there_is():
