@@ -76,7 +76,10 @@ class SAC(Agent):
         entropy_first: with discrete actions, the entropy that is asked for at first, as
             a share of that of the allowed actions taken equally often.
         entropy_last: the same at the end of the run.
-        others: as in `DQN`.
+        normalize_reward: on by default: the entropy is weighed against rewards.
+        others: as in `DQN`. Of the steps of the optimiser it takes more: with 8 in
+            place of 64 a pendulum seen in part is not learned in 0.3 M steps, with 64
+            it is in 0.2 M.
     """
 
     stream_fields: ClassVar[tuple[str, ...]] = ("streams", "replay", "marks")
@@ -89,8 +92,8 @@ class SAC(Agent):
     rollout_length: int = 32
     replay_size: int = 200_000
     learning_starts: int = 5_000
-    gradient_steps: int = 8
-    batch_size: int = 32
+    gradient_steps: int = 64
+    batch_size: int = 16
     sequence_length: int = 32
     burn_in: int | None = None
     replay_period: int | None = None
@@ -109,7 +112,7 @@ class SAC(Agent):
     priority_peak: float = 0.9
     max_gradient_norm: float = 1.0
     normalize_observation: bool = False
-    normalize_reward: bool = False
+    normalize_reward: bool = True
     staggered_starts: bool = False
     separate_memories: bool = True
     layer_norm: bool = True

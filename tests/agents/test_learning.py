@@ -13,6 +13,7 @@ import memory_models
 from agents.algorithms.dqn import DQN
 from agents.algorithms.ppo import PPO
 from agents.algorithms.pqn import PQN
+from agents.algorithms.sac import SAC
 from envs.probing.probe import Probe
 
 GAMMA = 0.9
@@ -198,9 +199,37 @@ def play_and_learn(agent, kinds, updates):
 
         state, returns = jax.lax.scan(body, state, length=updates)
         steps = agent.stages(state)["rollout"]
-        return returns, steps.extras.values, steps.inputs.start
+        values = getattr(steps.extras, "values", steps.reward)
+        return returns, values, steps.inputs.start
 
     keys = jax.random.split(jax.random.key(0), len(kinds))
     index = jnp.arange(len(kinds), dtype=jnp.int32)
     options = {"xla_backend_optimization_level": 1}
     return jax.jit(jax.vmap(run), compiler_options=options)(keys, index)
+
+
+@pytest.mark.parametrize(
+    ("kind", "memory", "best"),
+    [("continuous_action", "none", 0.0), ("copy_bit", "gru", 1.0)],
+)
+def test_sac_on_probes(kind, memory, best):
+    """With Box and with discrete actions, the latter from memory."""
+    env = Probe(kinds=(kind,))
+    agent = SAC(
+        env=env,
+        memory=memory_models.builder(memory, output_size=16),
+        num_envs=32,
+        rollout_length=8,
+        replay_size=32 * 256,
+        learning_starts=512,
+        batch_size=16,
+        sequence_length=8,
+        gradient_steps=16,
+        learning_rate=3e-3,
+        gamma=GAMMA,
+        encoder_size=16,
+        total_updates=60,
+    )
+    returns, _, _ = play_and_learn(agent, (kind,), 60)
+    late = np.nanmean(returns[0, -10:])
+    assert best - 0.1 < late <= best + 1e-6
