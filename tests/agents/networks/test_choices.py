@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from agents.networks.choices import Choices, epsilon_greedy, masked, value_of
+from agents.networks.distributions import PolicySpec
+from agents.networks.soft_actor_critic import log_probabilities
 
 MULTI = gymnasium.spaces.MultiDiscrete([3, 2, 2], start=[0, 1, -1])
 
@@ -36,6 +38,15 @@ def test_a_choice_is_allowed_if_all_of_its_parts_are():
         parts = mask[first], mask[3 + second - 1], mask[5 + third + 1]
         assert allowed[number] == all(map(bool, parts))
     assert choices.allowed(None) is None
+
+
+def test_joint_probabilities_are_numbered_like_choices():
+    choices, spec = Choices.of(MULTI, "sac"), PolicySpec(MULTI)
+    outputs = jnp.asarray(np.random.default_rng(0).normal(size=7), jnp.float32)
+    policy = spec.distribution(outputs, jnp.zeros(0))
+    number = jnp.arange(12, dtype=jnp.int32)
+    expected = [policy.log_prob(choices.action(i)) for i in number]
+    np.testing.assert_allclose(log_probabilities(policy), expected, rtol=1e-5)
 
 
 def test_epsilon_greedy_tries_what_is_allowed_as_often_as_it_should():

@@ -25,6 +25,11 @@ AGENTS = {
         *("agent.sequence_length=8", "agent.gradient_steps=2"),
         *("agent.learning_starts=256", "agent.priority_exponent=0.9"),
     ],
+    "sac": [
+        *("agent.rollout_length=8", "agent.replay_size=320", "agent.batch_size=8"),
+        *("agent.sequence_length=8", "agent.gradient_steps=2"),
+        *("agent.learning_starts=256", "agent.replay_start=zero"),
+    ],
     "pqn": ["agent.rollout_length=16", "agent.num_minibatches=2"],
 }
 """Replays that wrap eight times."""
