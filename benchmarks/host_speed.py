@@ -34,6 +34,7 @@ from benchmarks.speed import (
     measure,
     recurrent_ppo,
 )
+from envs.host import HostVector
 
 POPGYM = "popgym-RepeatPreviousEasy-v0"
 SLEEP, SLEEPERS = 0.005, 8
@@ -100,6 +101,21 @@ def rollouts(agent: PPO) -> Sample:
     return sample
 
 
+def stepping(task: envs.HostTask) -> Sample:
+    """Steps per second of the environments with nobody to act."""
+    vector = HostVector(task, SLEEPERS)
+    vector.reset(range(SLEEPERS))
+
+    def sample() -> float:
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            vector.send(np.zeros(SLEEPERS, np.int32))
+            vector.receive()
+        return SLEEPERS * STEPS / (time.perf_counter() - began)
+
+    return sample
+
+
 def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,14 +142,16 @@ def main() -> None:
         print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} |")
     path = "benchmarks.host_speed:Sleeping"
     slow = envs.HostTask(path, own=True, vectorization="async")
-    sample = rollouts(make_agent("gru", slow, SLEEPERS))
-    rates = measure({"": sample}, asked.rounds)[""]
+    lines = {
+        "PPO, gru, rollouts alone": rollouts(make_agent("gru", slow, SLEEPERS)),
+        "Gymnasium alone": stepping(slow),
+    }
     ideal = SLEEPERS / SLEEP
-    print(
-        f"\n{SLEEPERS} processes, {SLEEP * 1e3:g} ms a step: "
-        f"{statistics.median(rates):,.0f} steps/s, "
-        f"{statistics.median(rates) / ideal:.2f} of {ideal:,.0f}"
-    )
+    print(f"\n{SLEEPERS} processes, {SLEEP * 1e3:g} ms a step, ideal {ideal:,.0f}\n")
+    print("| | steps/s | of ideal |\n|---|---|---|")
+    for name, rates in measure(lines, asked.rounds).items():
+        rate = statistics.median(rates)
+        print(f"| {name} | {rate:,.0f} | {rate / ideal:.2f} |")
 
 
 if __name__ == "__main__":

@@ -222,8 +222,11 @@ class HostSource:
         if self._held is None:
             return
         (step, row, sent, value), self._held = self._held, None
-        stream = np.flatnonzero(~step.ignored)
-        at = (row[stream], stream)
+        stream: Any = slice(None)  # all of them, in one row
+        at: Any = row[0]
+        if not self._vector.same_step:
+            stream = np.flatnonzero(~step.ignored)
+            at = (row[stream], stream)
         noted = self._noted
         noted.action[at] = sent[stream]
         noted.reward[at] = step.reward[stream]
