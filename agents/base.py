@@ -61,6 +61,27 @@ class Extras(NamedTuple):
     value: Float[Array, "..."]
 
 
+class Gathering(eqx.Module):
+    """How an agent gathers the experience that its next update learns from.
+
+    Attributes:
+        key: source of everything random in it.
+        exploration: passed to `act`.
+        num_sequences: sequences that a rollout is cut into, per stream.
+        sequence_length: steps of each.
+        values: whether episodes that a time limit cuts off are valued as they end, by
+            the network's `value`.
+        keep_finals: whether transitions hold what every step led to.
+    """
+
+    key: PRNGKeyArray
+    exploration: Array | None
+    num_sequences: int = eqx.field(static=True)
+    sequence_length: int = eqx.field(static=True)
+    values: bool = eqx.field(static=True)
+    keep_finals: bool = eqx.field(static=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Agent(abc.ABC):
     """An algorithm bound to a task and a memory; the fields are its settings.
@@ -144,6 +165,29 @@ class Agent(abc.ABC):
             Actions `[batch, ...]`, the new memory state, and extras.
         """
 
+    # Where environments are not part of the compiled program ----------------------
+
+    def gathering(self, state: Any) -> Gathering:
+        """How `update` would collect, for a loop on the host that does it instead."""
+        raise NotImplementedError
+
+    def learn_from(
+        self, state: Any, streams: Any, rollout: Any
+    ) -> tuple[Any, dict[str, Array]]:
+        """The rest of `update`: learn from what was collected.
+
+        Args:
+            state: from before the rollout.
+            streams: where the streams stand after it.
+            rollout: what was collected, as `gathering` says.
+        """
+        raise NotImplementedError
+
+    @property
+    def learns_from_rollouts(self) -> bool:
+        """Whether a rollout can come from elsewhere than `update`."""
+        return type(self).learn_from is not Agent.learn_from
+
     # What a run tells about the agent --------------------------------------------
 
     @property
@@ -177,14 +221,20 @@ class Agent(abc.ABC):
             ),
         }
 
-    def stages(self, state: Any) -> OrderedDict[str, Any]:
+    def stages(self, state: Any, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order: stage -> pytree of arrays.
 
         For finding where a number stopped being finite. Arrays of the stages
         'rollout' and 'learning' have steps and minibatches as their first axis. The
         dictionary is an ordered one because JAX sorts the others.
+
+        Args:
+            state: from before the update.
+            *collected: streams and rollout, where they came from elsewhere.
         """
-        new_state, metrics = self.update(state)
+        new_state, metrics = (
+            self.learn_from(state, *collected) if collected else self.update(state)
+        )
         return OrderedDict(metrics=metrics, parameters=new_state.params)
 
     def share(self, total: int, axis_name: str) -> "Agent":

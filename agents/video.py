@@ -6,6 +6,7 @@ where the task says that this choice uses the memory) and what it earned.
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,11 @@ from agents.base import Agent
 from agents.convert import ConfigError, convert
 from agents.keys import Use, key_for
 from agents.load import Policy, load
+from envs import HostError, HostTask
+from envs.host import spread_seeds
+
+FILM = 3
+"""Use of the seeds of numpy environments."""
 
 _WIDTH = 320
 _LINE = 16
@@ -46,15 +52,20 @@ def record(
         ValueError: the task cannot be rendered.
     """
     env = policy.agent.env
-    if env.render is None:
+    key = key_for(jax.random.key(seed), Use.FILM)
+    if isinstance(env, HostTask):
+        seeds = spread_seeds(FILM, seed, 0, episodes)
+        films = host_films(policy, env, seeds, max_steps)
+    elif env.render is not None:
+        keys = (jax.random.fold_in(key, episode) for episode in range(episodes))
+        films = (_play(policy, key, max_steps) for key in keys)
+    else:
         raise ValueError(
             f"{type(env).__name__} has no render(state), so there is nothing to film; "
             "see docs/adding_an_environment.md."
         )
-    key = key_for(jax.random.key(seed), Use.FILM)
     frames, durations, returns = [], [], []
-    for episode in range(episodes):
-        film, total = _play(policy, jax.random.fold_in(key, episode), max_steps)
+    for film, total in films:
         frames += film
         durations += [milliseconds] * (len(film) - 1) + [4 * milliseconds]
         returns.append(total)
@@ -95,6 +106,51 @@ def _play(policy: Policy, key: jax.Array, max_steps: int) -> tuple[list[Any], fl
     ending = "success" if bool(info.get("success", False)) else "end"
     lines = [f"{ending} after {time + 1} steps", "", f"return {total:.2f}"]
     return [*frames, caption(render(state), lines)], total
+
+
+def host_films(
+    policy: Policy, task: HostTask, seeds: Sequence[int], max_steps: int
+) -> Iterator[tuple[list[Any], float]]:
+    """Episodes of a numpy environment: of each its frames, and its return.
+
+    Raises:
+        ValueError: it gives no pictures.
+    """
+    modes = task.making().bare().metadata.get("render_modes") or []
+    if "rgb_array" not in modes:
+        raise ValueError(
+            f"{task.id} has no render_mode 'rgb_array' (its render_modes are {modes}), "
+            "so there is nothing to film."
+        )
+    env = task.making(render_mode="rgb_array")()
+    try:
+        for seed in seeds:
+            yield _play_host(policy, env, seed, max_steps)
+    except HostError as error:
+        raise ValueError(f"{error}.") from error
+    finally:
+        env.close()
+
+
+def _play_host(
+    policy: Policy, env: Any, seed: int, max_steps: int
+) -> tuple[list[Any], float]:
+    """One episode of a numpy environment."""
+    observation, _ = env.reset(seed=seed)
+    total, earned, start, frames = 0.0, 0.0, True, []
+    for time in range(max_steps):
+        action = policy(observation, start, reward=earned)
+        picture = env.render()
+        observation, reward, terminated, truncated, _ = env.step(action)
+        earned, start = float(reward), False
+        total += earned
+        choice = action_name(policy.agent, action)
+        lines = [f"step {time + 1}", choice, f"earned {earned:+.2f}"]
+        frames.append(caption(picture, lines))
+        if terminated or truncated:
+            break
+    lines = [f"end after {len(frames)} steps", "", f"return {total:.2f}"]
+    return [*frames, caption(env.render(), lines)], total
 
 
 def action_name(agent: Agent, action: Any) -> str:

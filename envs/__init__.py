@@ -31,6 +31,7 @@ from envs.base import (
 )
 from envs.checking.checker import CheckError, check_env
 from envs.gymnax_api import Gymnax
+from envs.host import HostError, HostTask
 from envs.partial import make_partial
 from envs.registry import config_name, make, names, register
 from envs.vector import Step, VectorEnv, VectorState
@@ -40,6 +41,8 @@ __all__ = [
     "CheckError",
     "Environment",
     "Gymnax",
+    "HostError",
+    "HostTask",
     "Return",
     "Step",
     "VectorEnv",

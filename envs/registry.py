@@ -89,7 +89,7 @@ def lookup(id: str) -> Entry:
     if not isinstance(id, str):
         raise KeyError(f"an environment id is text, such as 'TMaze-v0', not {id!r}.")
     if id not in _REGISTRY:
-        hint = _nearest(id, _REGISTRY)
+        hint = nearest(id, _REGISTRY)
         raise KeyError(f"there is no environment {id!r}.{hint} See envs.names().")
     return _REGISTRY[id]
 
@@ -113,7 +113,7 @@ def _check_parameters(
     known = parameters(target)
     for name in given:
         if name not in known:
-            hint = _nearest(name, known)
+            hint = nearest(name, known)
             raise ValueError(f"{id} has no parameter {name!r}.{hint}")
     check_types(types_of(target), given, id)
 
@@ -126,7 +126,7 @@ def types_of(target: type) -> dict[str, Any]:
         return {}
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
     folded = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)

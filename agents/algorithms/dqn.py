@@ -31,7 +31,7 @@ from agents.algorithms.optimizer import adam
 from agents.algorithms.replaying import followed, learn_from_replay, replay_footprint
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, at_places, memory_context
-from agents.base import Agent, Inputs, MemoryState, Params
+from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over, sum_over
 from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import (
@@ -292,7 +292,25 @@ class DQN(Agent):
 
     def update(self, state: DQNState) -> tuple[DQNState, dict[str, Array]]:
         """Play, write it down, and learn from what is written."""
-        new_state, rollout, losses = self._update(state)
+        return self.learn_from(state, *self._collected(state))
+
+    def gathering(self, state: DQNState) -> Gathering:
+        """How `rollout` collects."""
+        length = self.windows.sequence_length
+        return Gathering(
+            key=self._keys(state)[0],
+            exploration=self.epsilon(state),
+            num_sequences=self.rollout_length // length,
+            sequence_length=length,
+            values=False,
+            keep_finals=True,
+        )
+
+    def learn_from(
+        self, state: DQNState, streams: Streams, rollout: Rollout
+    ) -> tuple[DQNState, dict[str, Array]]:
+        """Write down what was played, and learn from what is written."""
+        new_state, losses = self._learned(state, streams, rollout)
         means = {
             **jax.tree.map(jnp.mean, losses),
             "memory/state_norm": memory_norm(new_state.streams.memory_state),
@@ -307,9 +325,10 @@ class DQN(Agent):
             **mean_over(self.axis_name, means),
         }
 
-    def stages(self, state: DQNState) -> OrderedDict[str, Any]:
+    def stages(self, state: DQNState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        new_state, rollout, losses = self._update(state)
+        streams, rollout = collected or self._collected(state)
+        new_state, losses = self._learned(state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions, learning=losses, parameters=new_state.params
         )
@@ -318,13 +337,17 @@ class DQN(Agent):
         """How likely each stream is to try any action."""
         return epsilon_of(self, state.streams.env_state.index, state.updates)
 
-    def _update(self, state: DQNState) -> tuple[DQNState, Rollout, dict[str, Array]]:
+    def _keys(self, state: DQNState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+        """Of the next update: to play with, and to learn with."""
         key = jax.random.fold_in(state.key, state.updates)
-        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
 
-        # PLAY
-        streams, rollout = self.rollout(state, rollout_key)
+    def _collected(self, state: DQNState) -> tuple[Streams, Rollout]:
+        return self.rollout(state, self._keys(state)[0])
 
+    def _learned(
+        self, state: DQNState, streams: Streams, rollout: Rollout
+    ) -> tuple[DQNState, dict[str, Array]]:
         # WRITE
         replay, marks = self.windows.write(
             state.replay, state.marks, rollout, state.updates
@@ -344,11 +367,13 @@ class DQN(Agent):
         new_state = state._replace(
             streams=streams, replay=replay, marks=marks, updates=state.updates + 1
         )
-        new_state, losses = self.learn(new_state, statistics.reward, learn_key)
+        new_state, losses = self.learn(
+            new_state, statistics.reward, self._keys(state)[1]
+        )
         new_state = new_state._replace(
             params=with_statistics(new_state.params, statistics)
         )
-        return new_state, rollout, losses
+        return new_state, losses
 
     # The stages -----------------------------------------------------------------
 

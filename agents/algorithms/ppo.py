@@ -24,7 +24,7 @@ from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_e
 from agents.algorithms.metrics import rollout_metrics
 from agents.algorithms.optimizer import adam
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
-from agents.base import Agent, Extras, Inputs, MemoryState, Params
+from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over, sum_over
 from agents.experience.normalize import (
     Statistics,
@@ -257,7 +257,26 @@ class PPO(Agent):
 
     def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
-        streams, rollout, batch, params, optimizer_state, losses = self._update(state)
+        return self.learn_from(state, *self._collected(state))
+
+    def gathering(self, state: PPOState) -> Gathering:
+        """How `rollout` collects."""
+        return Gathering(
+            key=self._keys(state)[0],
+            exploration=None,
+            num_sequences=self.rollout_length // self._sequence_length,
+            sequence_length=self._sequence_length,
+            values=True,
+            keep_finals=False,
+        )
+
+    def learn_from(
+        self, state: PPOState, streams: Streams, rollout: Rollout
+    ) -> tuple[PPOState, dict[str, Array]]:
+        """Learn from a rollout that the state's parameters collected."""
+        streams, rollout, batch, params, optimizer_state, losses = self._learned(
+            state, streams, rollout
+        )
         new_state = PPOState(
             params, optimizer_state, streams, state.key, state.updates + 1
         )
@@ -270,9 +289,10 @@ class PPO(Agent):
             axis_name=self.axis_name,
         )
 
-    def stages(self, state: PPOState) -> OrderedDict[str, Any]:
+    def stages(self, state: PPOState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        _, rollout, batch, params, _, losses = self._update(state)
+        streams, rollout = collected or self._collected(state)
+        _, rollout, batch, params, _, losses = self._learned(state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions,
             advantages=batch._replace(transitions=None),
@@ -280,13 +300,15 @@ class PPO(Agent):
             parameters=params,
         )
 
-    def _update(self, state: PPOState) -> tuple:
+    def _keys(self, state: PPOState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+        """Of the next update: to collect with, and to learn with."""
         key = jax.random.fold_in(state.key, state.updates)
-        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
 
-        # COLLECT
-        streams, rollout = self.rollout(state.params, state.streams, rollout_key)
+    def _collected(self, state: PPOState) -> tuple[Streams, Rollout]:
+        return self.rollout(state.params, state.streams, self._keys(state)[0])
 
+    def _learned(self, state: PPOState, streams: Streams, rollout: Rollout) -> tuple:
         # STATISTICS: in force for rewards now, for observations from the next update.
         statistics, streams, rollout = self.normalized(state.params, streams, rollout)
 
@@ -295,7 +317,11 @@ class PPO(Agent):
 
         # LEARN
         params, optimizer_state, losses = self.learn(
-            state.params, state.optimizer_state, batch, rollout.memory_states, learn_key
+            state.params,
+            state.optimizer_state,
+            batch,
+            rollout.memory_states,
+            self._keys(state)[1],
         )
         params = with_statistics(params, statistics)
         return streams, rollout, batch, params, optimizer_state, losses

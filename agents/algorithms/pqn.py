@@ -25,7 +25,7 @@ from agents.algorithms.metrics import episode_metrics
 from agents.algorithms.optimizer import adam
 from agents.algorithms.settings import check_ranges, check_sequences
 from agents.algorithms.windows import at_places
-from agents.base import Agent, Inputs, MemoryState, Params
+from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over, sum_over
 from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import (
@@ -242,7 +242,24 @@ class PQN(Agent):
 
     def update(self, state: PQNState) -> tuple[PQNState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
-        new_state, rollout, losses = self._update(state)
+        return self.learn_from(state, *self._collected(state))
+
+    def gathering(self, state: PQNState) -> Gathering:
+        """How `rollout` collects."""
+        return Gathering(
+            key=self._keys(state)[0],
+            exploration=self.epsilon(state.streams, state.updates),
+            num_sequences=self.rollout_length // self._sequence_length,
+            sequence_length=self._sequence_length,
+            values=False,
+            keep_finals=self._room > 0,
+        )
+
+    def learn_from(
+        self, state: PQNState, streams: Streams, rollout: Rollout
+    ) -> tuple[PQNState, dict[str, Array]]:
+        """Learn from a rollout that the state's parameters collected."""
+        new_state, losses = self._learned(state, streams, rollout)
         means = {
             **jax.tree.map(jnp.mean, losses),
             "memory/state_norm": memory_norm(new_state.streams.memory_state),
@@ -257,9 +274,10 @@ class PQN(Agent):
             **mean_over(self.axis_name, means),
         }
 
-    def stages(self, state: PQNState) -> OrderedDict[str, Any]:
+    def stages(self, state: PQNState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        new_state, rollout, losses = self._update(state)
+        streams, rollout = collected or self._collected(state)
+        new_state, losses = self._learned(state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions,
             learning=jax.tree.map(jnp.ravel, losses),
@@ -272,16 +290,19 @@ class PQN(Agent):
         """How likely each stream is to try any action."""
         return epsilon_of(self, streams.env_state.index, updates)
 
-    def _update(self, state: PQNState) -> tuple[PQNState, Rollout, dict[str, Array]]:
+    def _keys(self, state: PQNState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+        """Of the next update: to collect with, and to learn with."""
         key = jax.random.fold_in(state.key, state.updates)
-        rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
+        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
 
-        # COLLECT
+    def _collected(self, state: PQNState) -> tuple[Streams, Rollout]:
         epsilon = self.epsilon(state.streams, state.updates)
-        streams, rollout = self.rollout(
-            state.params, state.streams, rollout_key, epsilon
-        )
+        key = self._keys(state)[0]
+        return self.rollout(state.params, state.streams, key, epsilon)
 
+    def _learned(
+        self, state: PQNState, streams: Streams, rollout: Rollout
+    ) -> tuple[PQNState, dict[str, Array]]:
         # STATISTICS: in force for rewards now, for observations from the next update.
         statistics, streams, scaled = self.normalized(state.params, streams, rollout)
 
@@ -297,12 +318,12 @@ class PQN(Agent):
             num_epochs=self.num_epochs,
             num_minibatches=self.num_minibatches,
             axis_name=self.axis_name,
-            key=learn_key,
+            key=self._keys(state)[1],
         )
         params = with_statistics(params, statistics)
         updates = state.updates + 1
         new_state = PQNState(params, optimizer_state, streams, state.key, updates)
-        return new_state, rollout, losses
+        return new_state, losses
 
     # The stages -----------------------------------------------------------------
 

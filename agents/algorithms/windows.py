@@ -198,6 +198,10 @@ class Windows:
         """The learned part of windows: inputs by place, rows, and their layout."""
         burn = self.burn_in
         rows = jax.tree.map(lambda x: x[burn:-1], window.rows)
+        # Where a run on the host was resumed an episode broke off, and what followed
+        # was never seen: as after a time limit, with no final observation kept.
+        lost = window.rows.inputs.start[burn + 1 :] & ~rows.terminated
+        rows = rows._replace(truncated=rows.truncated | lost)
         layout = lay_out(rows.cut, window.kept[burn:-1], self.room)
         finals = None
         if layout.row is not None:

@@ -118,9 +118,9 @@ def next_inputs(
     inputs: Inputs,
     *,
     observation: Any,
-    start: Array,
+    start: Any,
     action: Any,
-    reward: Array,
+    reward: Any,
     action_mask: Array | None,
     hidden: dict[str, Any] | None = None,
 ) -> Inputs:

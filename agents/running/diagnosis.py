@@ -9,17 +9,18 @@ import numpy as np
 from agents.running.files.arrays import leaves
 
 
-def first_bad_tensor(agent: Any, state: Any) -> str:
+def first_bad_tensor(agent: Any, state: Any, *collected: Any) -> str:
     """Name the first tensor of the next update that is not finite.
 
     Args:
         agent: the agent; its `stages` lists what an update computes, in order.
         state: of one seed, from before the update.
+        *collected: streams and rollout, where they came from the host.
 
     Returns:
         Its name, with the step of the rollout or the minibatch.
     """
-    for stage, tree in jax.jit(agent.stages)(state).items():
+    for stage, tree in jax.jit(agent.stages)(state, *collected).items():
         bad = _first(leaves(tree), ordered=stage in _UNITS)
         if bad is not None:
             name, position = bad

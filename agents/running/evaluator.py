@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from agents import evaluate
+from agents.evaluate.host import HostPlayer
 from agents.keys import Use, key_for
 from agents.running.configuration.config import Plan
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
+from envs import HostTask
 
 
 class Pace:
@@ -40,6 +42,17 @@ class Evaluator:
         self.limit = env.card.max_episode_steps or settings["step_limit"]
         agent = plan.agent  # as it was trained, whatever task it plays
         self.keys = jax.vmap(lambda key: key_for(key, Use.EVALUATION))(keys)
+        self._host = None
+        if isinstance(env, HostTask):
+            self._host = HostPlayer(
+                agent,
+                env,
+                seed=plan.config["seed"],
+                key=self.keys[0],
+                episodes=settings["episodes"],
+                exploration=exploration,
+                step_limit=self.limit,
+            )
 
         def start(argument: tuple[Any, Any]) -> evaluate.Playing:
             params, key = argument
@@ -64,6 +77,10 @@ class Evaluator:
 
     def __call__(self, params: Any, stop: StopRequest) -> list[evaluate.Score] | None:
         """Score every seed; None if a stop was requested before the end."""
+        if self._host is not None:
+            one = jax.tree.map(lambda x: x[0], params)
+            result = self._host(one, lambda: stop.received is not None)
+            return None if result is None else [evaluate.score(result)]
         playing = self._start((params, self.keys))
         until, pace = 0, Pace(first=64)
         while until < self.limit:
@@ -83,3 +100,8 @@ class Evaluator:
             evaluate.score(jax.tree.map(lambda x, i=index: x[i], played))
             for index in range(len(self.keys))
         ]
+
+    def close(self) -> None:
+        """Close environments of the host."""
+        if self._host is not None:
+            self._host.close()

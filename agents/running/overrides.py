@@ -19,8 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 import envs
 from agents.convert import ConfigError, convert, nearest
 from agents.running.configuration.choices import CONFIG_DIRECTORY, GROUPS, group_options
+from agents.running.configuration.host_tasks import names_gymnasium
 from agents.running.configuration.plugins import load_plugins
-from agents.running.configuration.targets import NUMPY_TASKS
 from agents.running.configuration.words import OPEN_KEYS, for_hydra, split, values
 from agents.running.files.resume import choices_of, resumed_config, value_of
 
@@ -156,9 +156,11 @@ def _choice(group: str, value: str) -> str:
         )
     if not isinstance(given, str):
         raise ConfigError(f"{group}={value} must be the name of one choice.")
-    numpy_task = given.lower() in ("gymnasium", "gym") or given in gymnasium.registry
-    if group == "env" and numpy_task and not given.startswith("engram/"):
-        raise ConfigError(f"env={given}: {NUMPY_TASKS}")
+    known = given in gymnasium.registry and not given.startswith("engram/")
+    if group == "env" and known:
+        raise ConfigError(
+            f"env={given} is an id of Gymnasium: write env=gymnasium env.id={given}."
+        )
     hint = nearest(envs.config_name(given) if group == "env" else given, options)
     raise ConfigError(f"there is no {group} {given!r}.{hint}")
 
@@ -179,6 +181,11 @@ def _setting(name: str, value: str, chosen: Any, known: Sequence[str]) -> str:
                     f"there is no setting {own!r} here, so {name} changes "
                     f"nothing.{nearest(own, known)}"
                 )
+    elif name.startswith("env.make."):
+        if "env.make" not in known:
+            raise ConfigError(
+                f"{name}={value} needs env=gymnasium: it is passed to gymnasium.make."
+            )
     elif (group := name.split(".")[0]) + ".args" not in known:
         raise ConfigError(
             f"{name}={value} needs {group}=custom: only a class of your own has open "
@@ -205,7 +212,10 @@ def _chosen(groups: tuple[str, ...]) -> Any:
 def _check_settable(name: str, chosen: Any) -> None:
     """Refuse keys that a group fixes, and values for a whole block of settings."""
     group = name.split(".")[0]
-    if name in FIXED_KEYS and "target" not in chosen[group]:
+    own = name in FIXED_KEYS and (
+        "target" in chosen[group] or names_gymnasium(chosen[group])
+    )
+    if name in FIXED_KEYS and not own:
         raise ConfigError(
             f"{name} belongs to the choice of {group}; write {group}=<choice>."
         )

@@ -25,13 +25,15 @@ from agents.running.evaluator import Evaluator, Pace
 from agents.running.files.checkpoint import CheckpointError, Checkpoints
 from agents.running.files.records import CONFIG_FILE, peak_bytes, write_records
 from agents.running.files.stored import Checkpoint
+from agents.running.host_updates import LOST, make_updates
 from agents.running.output.logs import Logs, event_sizes, purge
 from agents.running.output.report import progress_bar
 from agents.running.output.results import Result, is_written
 from agents.running.output.standing import Standing
 from agents.running.signals import StopRequest
 from agents.running.starting import begin
-from agents.running.updates import FINITE, compile_updates, over_seeds
+from agents.running.updates import FINITE, over_seeds
+from envs import HostError, HostTask
 
 
 class RunError(Exception):
@@ -93,7 +95,9 @@ class Trainer:
                 contextlib.closing(
                     Checkpoints(self.kept_in, keep=keep)
                 ) as self.checkpoints,
+                contextlib.ExitStack() as self.opened,
             ):
+                self.opened.callback(self.evaluator.close)
                 state, pending = self._enter()
                 state = devices.place(state, self.agent, self.mesh)
                 self.logs = Logs(self.directory, self.seeds, self.whole.config)
@@ -106,6 +110,9 @@ class Trainer:
                     succeeded = result.stopped is None
                 finally:
                     self.logs.finish(succeeded, frozen=self.standing.frozen)
+        except HostError as error:
+            told = f"{error}; it stops at step {self.step:,}, and {self._remains()}."
+            raise RunError(told) from error
         except OSError as error:
             self._fail_if_deleted()
             raise RunError(
@@ -143,6 +150,8 @@ class Trainer:
             write_records(self.whole, self.directory)
         purge(self.directory, notes["event_sizes"], self.seeds)
         self._print(f"resumed at step {self.step:,}")
+        if isinstance(self.agent.env, HostTask):
+            self._print(f"note    {LOST}")
         if lost is not None:
             self._print(f"note    a newer checkpoint, of update {lost}, is gone")
         return checkpoint.state, checkpoint.pending
@@ -170,11 +179,11 @@ class Trainer:
         if self.plan.config["start_from"] is not None and not self.standing.updates:
             self._save(state, must=True)  # from now on without the run it started from
         if not self.finished and self._stopping() is None:
-            update, compile_seconds = compile_updates(
-                self.agent, self.num_seeds, self.log_interval, state, self.mesh
+            update, compile_seconds = make_updates(
+                *(self.agent, self.seeds, self.log_interval, state, self.mesh),
+                *(self.standing.updates, self.opened),
             )
-            shared = {"time/compile_seconds": compile_seconds}
-            self.logs.write_shared(shared, self.step)
+            self.logs.write_shared({"time/compile_seconds": compile_seconds}, self.step)
             self._print(f"compile {compile_seconds:.1f} s")
             self.began = time.perf_counter()
             state, signal = self._loop(update, state)
@@ -228,7 +237,7 @@ class Trainer:
         state, metrics = update(state, jnp.asarray(count, jnp.int32))
         metrics = jax.tree.map(lambda x: np.asarray(x)[:, :count], metrics)
         seconds = time.perf_counter() - began
-        self._freeze(metrics.pop(FINITE), state)
+        self._freeze(metrics.pop(FINITE), state, getattr(update, "collected", ()))
         self.standing.updates += count
         self.logs.add(metrics)
         finished = self.standing.updates == self.plan.num_updates
@@ -280,18 +289,17 @@ class Trainer:
 
     # Seeds that stop being finite -----------------------------------------------
 
-    def _freeze(self, finite: np.ndarray, state: Any) -> None:
+    def _freeze(self, finite: np.ndarray, state: Any, collected: Any) -> None:
         """Note and name the seeds that a call left at their last good state."""
         for index in np.flatnonzero((finite == 0).any(axis=1)):
             if index in self.standing.frozen:
                 continue
             number = self.standing.updates + int(np.argmax(finite[index] == 0)) + 1
-            one = jax.tree.map(
-                lambda x, i=index: x[i], devices.gather(state, self.mesh)
-            )
+            whole = devices.gather(state, self.mesh)
+            one = jax.tree.map(lambda x, i=index: x[i], whole)
             step = number * self.agent.steps_per_update
             where = f"update {number:,} (step {step:,}): first "
-            where += first_bad_tensor(self.agent, one)
+            where += first_bad_tensor(self.agent, one, *collected)
             self.standing.frozen[int(index)] = where
             self.standing.frozen_after[int(index)] = number - 1
             self._print(
@@ -325,10 +333,8 @@ class Trainer:
     def _save(self, state: Any, *, must: bool = False) -> None:
         """Save; where it fails and nothing is at stake yet, say so and go on."""
         standing = self.standing
-        if (standing.saved_at, self.saved_evaluation) == (
-            self.step,
-            standing.evaluated_at,
-        ):
+        now = (self.step, standing.evaluated_at)
+        if (standing.saved_at, self.saved_evaluation) == now:
             return  # nothing happened since
         self.logs.flush()
         whole = devices.gather(state, self.mesh)

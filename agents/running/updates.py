@@ -73,21 +73,7 @@ def make_update_loop(agent: Any, capacity: int) -> Callable[..., Any]:
 
     @functools.partial(jax.jit, inline=True)  # traced once for its two uses below
     def update(state: Any) -> tuple[Any, dict[str, Array]]:
-        new_state, metrics = agent.update(state)
-        finite = is_finite(new_state, metrics)
-        kept = {
-            name: jax.tree.map(
-                lambda new, old: jnp.where(finite, new, old),
-                getattr(new_state, name),
-                getattr(state, name),
-            )
-            for name in state._fields
-            if name not in agent.written_once
-        }
-        return new_state._replace(**kept), {
-            **metrics,
-            FINITE: finite.astype(jnp.float32),
-        }
+        return where_finite(agent, state, *agent.update(state))
 
     def loop(state: Any, count: jax.Array) -> Any:
         shapes = jax.eval_shape(update, state)[1]
@@ -104,6 +90,23 @@ def make_update_loop(agent: Any, capacity: int) -> Callable[..., Any]:
         return jax.lax.fori_loop(0, count, body, (state, log))
 
     return loop
+
+
+def where_finite(
+    agent: Any, state: Any, new_state: Any, metrics: dict[str, Array]
+) -> tuple[Any, dict[str, Array]]:
+    """The new state if it is finite, else the old one; and metrics that say which."""
+    finite = is_finite(new_state, metrics)
+    kept = {
+        name: jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            getattr(new_state, name),
+            getattr(state, name),
+        )
+        for name in state._fields
+        if name not in agent.written_once
+    }
+    return new_state._replace(**kept), {**metrics, FINITE: finite.astype(jnp.float32)}
 
 
 def is_finite(state: Any, metrics: dict[str, Array]) -> Bool[Array, ""]:

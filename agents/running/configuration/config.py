@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -14,6 +15,14 @@ from agents.convert import ConfigError, convert, convert_all
 from agents.running import processes
 from agents.running.configuration import user_classes
 from agents.running.configuration.choices import BOUND, CONFIG_DIRECTORY
+from agents.running.configuration.host_tasks import (
+    check_compiled,
+    check_host_agent,
+    check_host_run,
+    host_task,
+    is_numpy,
+    names_gymnasium,
+)
 from agents.running.configuration.plugins import load_plugins
 from agents.running.configuration.targets import called, check_named, load_target
 from envs import registry as envs_registry
@@ -68,6 +77,9 @@ def build(config: Mapping[str, Any]) -> Plan:
     own = task.name if isinstance(task, envs.Gymnax) else None
     settings["env"] = called(settings["env"], "env.id", own)
     user_classes.check_task(settings, task)
+    hosted = isinstance(task, envs.HostTask)
+    if hosted:
+        settings = check_host_run(settings)
     env = build_partial(task, settings["partial"])
     evaluation_env = _evaluation_env(settings, env)
     for group in ("memory", "agent"):
@@ -76,11 +88,13 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     check = user_classes.memory_check(settings, build_memory)
     agent = build_agent(settings["agent"], env, memory, raw_keys, check)
+    if hosted:
+        check_host_agent(agent, settings["agent"]["name"])
     num_updates = -(-settings["total_steps"] // agent.steps_per_update)
     agent = dataclasses.replace(agent, total_updates=num_updates)
     return Plan(
         config=settings,
-        env_name=envs.config_name(settings["env"]["id"]),
+        env_name=re.sub(r"[^\w.-]", "_", envs.config_name(settings["env"]["id"])),
         memory_name=settings["memory"]["name"],
         agent_name=settings["agent"]["name"],
         env=env,
@@ -164,7 +178,12 @@ _GROUPS: dict[str, dict[str, Any]] = {
 def build_env(config: Mapping[str, Any], prefix: str = "env") -> envs.Environment:
     """The task of an `env` group, which messages call `prefix`."""
     given = dict(config)
+    if names_gymnasium(given):
+        return host_task(given, given["make"], prefix)
     if "target" in given:
+        if is_numpy(load_target(given["target"], "env.target", None)):
+            return host_task(given, given["args"], prefix)
+        check_compiled(given, prefix)
         target = load_target(given.pop("target"), "env.target", envs.Environment)
         given = dict(given.pop("args", None) or {})
         defaults, prefix = {}, f"{prefix}.args"

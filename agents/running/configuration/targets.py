@@ -5,20 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import gymnasium
-
 import envs
 from agents.base import Agent
 from agents.convert import ConfigError, convert, nearest
 from agents.running.configuration.plugins import import_own
-
-NUMPY_TASKS = (
-    "a numpy Gymnasium environment cannot be trained on yet, because training compiles "
-    "the task; write it as an envs.Environment (docs/adding_an_environment.md), or "
-    "take a gymnax task, such as env=gymnax env.args.name=CartPole-v1."
-)
-"""The end of a sentence, after what was given."""
-
 
 _BASES = {
     envs.Environment: ("envs", "docs/adding_an_environment.md"),
@@ -43,8 +33,6 @@ def load_target(path: Any, name: str, base: type | None) -> Any:
     target = getattr(module, attribute)
     if base is None or (inspect.isclass(target) and issubclass(target, base)):
         return target
-    if inspect.isclass(target) and issubclass(target, gymnasium.Env):
-        raise ConfigError(f"{name}={path!r}: {NUMPY_TASKS}")
     if hasattr(target, "step_env") and hasattr(target, "reset_env"):
         raise ConfigError(
             f"{name}={path!r} has gymnax's interface; write env=gymnax "

@@ -20,9 +20,12 @@ from agents.running.configuration.choices import (
     group_options,
 )
 
-OPEN_KEYS = (*(f"{group}.args." for group in OPEN_GROUPS), "evaluation.env.")
-"""Keys that no file lists: the parameters of a user's own class, and those of the task
-that are to differ in evaluations."""
+OPEN_KEYS = (
+    *(f"{group}.args." for group in OPEN_GROUPS),
+    *("env.make.", "evaluation.env."),
+)
+"""Keys that no file lists: the parameters of a user's own class or of an id of
+Gymnasium, and those of the task that are to differ in evaluations."""
 
 _SWEEP = ("-m", "--multirun")
 _ALONE = ("-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run")

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import envs
 from agents.convert import ConfigError, nearest
+from agents.running.configuration.host_tasks import names_gymnasium
 from agents.running.configuration.targets import check_named
 from agents.running.files.records import CONFIG_FILE, flat
 
@@ -28,10 +29,11 @@ MAY_CHANGE = (
 YOUNGER = (
     *("compilation_cache", "start_from", "partial.", "evaluation.env", "distributed."),
     *("agent.reconstruction_weight", "agent.memory_learning_rate", "check", "plugins"),
+    *("env.vectorization", "env.step_timeout"),
 )
 """Settings, or the beginnings of some, that the folders of older runs lack."""
 
-OPEN = ("env.args", "memory.args", "agent.args", "evaluation.env")
+OPEN = ("env.args", "env.make", "memory.args", "agent.args", "evaluation.env")
 """Settings that hold whatever somebody's own class takes."""
 
 
@@ -186,7 +188,9 @@ def choices_of(config: Mapping[str, Any], where: str) -> dict[str, str]:
                 "had."
             )
         chosen[group] = "custom" if "target" in settings else str(settings[key])
-    if chosen["env"] != "custom":
+    if names_gymnasium(config["env"]):
+        chosen["env"] = "gymnasium"
+    elif chosen["env"] != "custom":
         chosen["env"] = envs.config_name(chosen["env"])
     return {**chosen, "experiment": "default"}
 

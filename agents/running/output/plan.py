@@ -10,7 +10,8 @@ from jax.sharding import Mesh
 from agents.devices import describe_devices
 from agents.running.configuration.config import Plan
 from agents.running.output.sizes import Sizes, describe_sizes
-from envs.base import Card, Return
+from envs import HostTask
+from envs.base import Card, Environment, Return
 from memory_models import MemoryModel, state_bytes
 
 
@@ -30,8 +31,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     per_update = agent.steps_per_update
     lines = [
         f"task    {plan.env_name} ({parameters})",
-        f"        {_demand(card)}",
-        f"        {_returns(card)}",
+        *_demands(env),
         *_evaluated(plan),
         f"memory  {_memory(plan, network)}",
         f"agent   {plan.agent_name}: {agent.describe()}",
@@ -119,6 +119,13 @@ def _evaluated(plan: Plan) -> list[str]:
         return []
     words = ", ".join(f"{name}={value}" for name, value in given.items())
     return [f"        evaluated with {words}: {_returns(plan.evaluation_env.card)}"]
+
+
+def _demands(env: Environment) -> list[str]:
+    """What a task demands of memory, and the returns that frame a result on it."""
+    if isinstance(env, HostTask) and not env.known:
+        return ["        card unknown: no verdict"]
+    return [f"        {_demand(env.card)}", f"        {_returns(env.card)}"]
 
 
 def _demand(card: Card) -> str:

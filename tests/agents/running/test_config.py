@@ -104,7 +104,7 @@ WRONG = {
     "compilation_cache=3": "compilation_cache=3 must be text.",
     "env=custom": "env.target=None must look like",
     "env=custom env.target=no_such:Thing": "cannot be imported",
-    "env=custom env.target=envs:make": "is not a subclass of envs.Environment",
+    "env=custom env.target=envs:Card": "is not a subclass of envs.Environment",
     "env=custom env.target=envs.mazes:TMaz": "has no 'TMaz'. Did you mean 'TMaze'?",
     "env=custom env.target=envs.mazes.tmaze:TMaze env.args.size=3": (
         "there is no setting env.args.size."
