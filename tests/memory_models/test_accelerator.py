@@ -1,0 +1,65 @@
+"""What models compute on accelerators: as on a CPU, in fewer kernels."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import memory_models
+from tests.memory_models.programs import SIZE, gradient_program, loops, stores
+
+TIME = 40
+
+
+@pytest.fixture
+def as_on_an_accelerator(monkeypatch):
+    """Compile, on this CPU, what an accelerator would be given."""
+
+    def accelerator(*arguments, cpu, default):
+        del cpu
+        return default(*arguments)
+
+    monkeypatch.setattr(jax.lax, "platform_dependent", accelerator)
+
+
+def outputs_and_gradients(name):
+    """Of a model in float64 over a sequence with starts, in a state that is not its
+    initial one."""
+    model = memory_models.builder(name, output_size=SIZE)(SIZE, key=jax.random.key(0))
+    generator = np.random.default_rng(0)
+    inputs = jnp.asarray(generator.normal(size=(2, TIME, SIZE)))
+    starts = jnp.asarray(np.isin(np.arange(2 * TIME), [3, 4, 11, TIME + 20]))
+    starts = starts.reshape(2, TIME)
+    before = jax.vmap(model, (None, 0, 0))(model.initial_state(), inputs, starts)[0]
+
+    def loss(model, state, inputs):
+        state, outputs = jax.vmap(model)(state, inputs, starts)
+        return sum(jnp.sin(x).sum() for x in floats((state, outputs))), outputs
+
+    def floats(tree):
+        return jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+
+    gradient = eqx.filter_jit(eqx.filter_grad(loss, has_aux=True))
+    of_model, outputs = gradient(model, before, inputs)
+    return outputs, floats(of_model)
+
+
+@pytest.mark.parametrize("name", ["gru", "lmu"])
+def test_numbers_are_those_of_a_cpu(name, x64, request):
+    outputs, gradients = outputs_and_gradients(name)
+    request.getfixturevalue("as_on_an_accelerator")
+    there, gradients_there = outputs_and_gradients(name)
+    np.testing.assert_allclose(there, outputs, rtol=0, atol=1e-11)
+    assert any((a != b).any() for a, b in zip(gradients, gradients_there, strict=True))
+    for one, other in zip(gradients, gradients_there, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "elman"])
+def test_a_gated_cell_stores_one_array_per_loop(name):
+    """Every array that a loop writes to is a kernel in every step."""
+    program = gradient_program(name, "cuda")
+    assert (loops(program), stores(program)) == (2, 2)
+    assert stores(gradient_program(name, "cpu")) > 2  # where stores are cheap
