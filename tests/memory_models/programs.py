@@ -11,7 +11,7 @@ import memory_models
 SIZE, STREAMS = 8, 3
 
 
-def gradient_program(name: str, platform: str, time: int = 32) -> str:
+def gradient_program(name: str, platform: str, time: int = 256) -> str:
     """StableHLO of the gradient of a model over a sequence, for 'cpu' or 'cuda'."""
     columns = {"place": (0, SIZE // 2), "cue": (SIZE // 2, SIZE)}
     model = memory_models.builder(name, output_size=SIZE)(

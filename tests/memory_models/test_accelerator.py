@@ -45,7 +45,7 @@ def outputs_and_gradients(name):
     return outputs, floats(of_model)
 
 
-@pytest.mark.parametrize("name", ["gru", "lmu"])
+@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net"])
 def test_numbers_are_those_of_a_cpu(name, x64, request):
     outputs, gradients = outputs_and_gradients(name)
     request.getfixturevalue("as_on_an_accelerator")
@@ -57,8 +57,10 @@ def test_numbers_are_those_of_a_cpu(name, x64, request):
         np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm", "elman"])
-def test_a_gated_cell_stores_one_array_per_loop(name):
+@pytest.mark.parametrize(
+    "name", ["gru", "lstm", "elman", "delta_net", "gated_delta_net"]
+)
+def test_a_loop_stores_one_array(name):
     """Every array that a loop writes to is a kernel in every step."""
     program = gradient_program(name, "cuda")
     assert (loops(program), stores(program)) == (2, 2)
