@@ -1,5 +1,8 @@
 """What models compute on accelerators: as on a CPU, in fewer kernels."""
 
+import re
+from pathlib import Path
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,14 +27,16 @@ def as_on_an_accelerator(monkeypatch):
 
 
 def outputs_and_gradients(name):
-    """Of a model in float64 over a sequence with starts, in a state that is not its
-    initial one."""
+    """Of a model in float64 over a sequence with starts, in a used state."""
     model = memory_models.builder(name, output_size=SIZE)(SIZE, key=jax.random.key(0))
     generator = np.random.default_rng(0)
     inputs = jnp.asarray(generator.normal(size=(2, TIME, SIZE)))
     starts = jnp.asarray(np.isin(np.arange(2 * TIME), [3, 4, 11, TIME + 20]))
     starts = starts.reshape(2, TIME)
-    before = jax.vmap(model, (None, 0, 0))(model.initial_state(), inputs, starts)[0]
+    before = jax.tree.map(
+        lambda x: x[None] + 0.3 * generator.normal(size=(2, *x.shape)),
+        model.initial_state(),
+    )
 
     def loss(model, state, inputs):
         state, outputs = jax.vmap(model)(state, inputs, starts)
@@ -45,7 +50,7 @@ def outputs_and_gradients(name):
     return outputs, floats(of_model)
 
 
-@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net"])
+@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net", "ffm"])
 def test_numbers_are_those_of_a_cpu(name, x64, request):
     outputs, gradients = outputs_and_gradients(name)
     request.getfixturevalue("as_on_an_accelerator")
@@ -65,3 +70,28 @@ def test_a_loop_stores_one_array(name):
     program = gradient_program(name, "cuda")
     assert (loops(program), stores(program)) == (2, 2)
     assert stores(gradient_program(name, "cpu")) > 2  # where stores are cheap
+
+
+@pytest.mark.parametrize("name", ["ffm", "rg_lru"])
+def test_a_linear_scan_has_no_loop(name):
+    assert loops(gradient_program(name, "cuda")) == 0
+    assert loops(gradient_program(name, "cpu")) == 2
+
+
+def test_products_of_slots_read_an_array_of_their_own():
+    """Without, XLA for CUDA refuses them: it finds no tiles for 5 rows per stream."""
+    program = gradient_program("relational_memory", "cuda", time=2)
+    rows = re.findall(r"optimization_barrier %\S+ : tensor<3x(\d+)xf32>", program)
+    assert set(rows) == {"640", "512"}  # 5 rows of 128 attend, 4 slots have gates
+
+
+def test_transposed_matrices_are_copied_on_cpu_alone():
+    assert "optimization_barrier" in gradient_program("elman", "cpu")
+    assert "optimization_barrier" not in gradient_program("elman", "cuda")
+
+
+def test_no_computation_is_chosen_by_the_backend_of_the_process():
+    """Where a CPU and a GPU are both present it names the wrong one."""
+    folder = Path(memory_models.__file__).parent
+    found = [p for p in folder.rglob("*.py") if "default_backend()" in p.read_text()]
+    assert [p.name for p in found] == ["platform.py"]  # which says so
