@@ -11,7 +11,6 @@ most `time / length + 1` of them, whatever the starts. They run one after anothe
 scan; then all steps are read at once, each with the version of the memory that it saw.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,9 +20,7 @@ from jaxtyping import Array, Bool, Int
 from memory_models.base import select_state
 from memory_models.mechanisms.rare import rare
 from memory_models.mechanisms.ring_attention import Bands, Tape
-
-Write = Callable[[Any, tuple[Any, Any]], Any]
-"""`(parameters, (memory, entries of a segment)) -> memory`, a function of a module."""
+from memory_models.mechanisms.write_scan import Write, write_scan
 
 
 class Clock(NamedTuple):
@@ -214,14 +211,7 @@ def follow(
 
 def _write_all(memory, initial, segments, fresh, write, parameters) -> Any:
     """All versions of the memory: initial, `memory`, and after each write."""
-
-    def body(memory, element):
-        segment, begins = element
-        memory = select_state(begins, initial, memory)
-        memory = write(parameters, (memory, segment))
-        return memory, memory
-
-    written = jax.lax.scan(body, memory, (segments, fresh))[1]
+    written = write_scan(write, parameters, memory, initial, segments, fresh)
     return jax.tree.map(
         lambda a, b, rest: jnp.concatenate([a[None], b[None], rest]),
         initial,

@@ -33,24 +33,27 @@ def outputs_and_gradients(name):
     inputs = jnp.asarray(generator.normal(size=(2, TIME, SIZE)))
     starts = jnp.asarray(np.isin(np.arange(2 * TIME), [3, 4, 11, TIME + 20]))
     starts = starts.reshape(2, TIME)
-    before = jax.tree.map(
-        lambda x: x[None] + 0.3 * generator.normal(size=(2, *x.shape)),
-        model.initial_state(),
-    )
+
+    def used(x):
+        noise = 0.3 * generator.normal(size=(2, *x.shape))
+        floats = jnp.issubdtype(x.dtype, jnp.floating)
+        return x[None] + noise if floats else jnp.broadcast_to(x[None], (2, *x.shape))
+
+    before = jax.tree.map(used, model.initial_state())
 
     def loss(model, state, inputs):
         state, outputs = jax.vmap(model)(state, inputs, starts)
-        return sum(jnp.sin(x).sum() for x in floats((state, outputs))), outputs
+        return sum(jnp.sin(x).sum() for x in inexact((state, outputs))), outputs
 
-    def floats(tree):
+    def inexact(tree):
         return jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
 
     gradient = eqx.filter_jit(eqx.filter_grad(loss, has_aux=True))
     of_model, outputs = gradient(model, before, inputs)
-    return outputs, floats(of_model)
+    return outputs, inexact(of_model)
 
 
-@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net", "ffm"])
+@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net", "ffm", "rate"])
 def test_numbers_are_those_of_a_cpu(name, x64, request):
     outputs, gradients = outputs_and_gradients(name)
     request.getfixturevalue("as_on_an_accelerator")
