@@ -11,6 +11,7 @@ most `time / length + 1` of them, whatever the starts. They run one after anothe
 scan; then all steps are read at once, each with the version of the memory that it saw.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -155,6 +156,8 @@ def follow(
     write: Write,
     parameters: Any,
     length: int,
+    *,
+    prepare: Callable[[Any, Any], Any] | None = None,
 ) -> tuple[Clock, Segments]:
     """Run all writes of a sequence.
 
@@ -166,6 +169,8 @@ def follow(
         write: makes the new memory of the old one and a complete segment.
         parameters: of the write.
         length: of a segment.
+        prepare: `(parameters, entries of a segment) -> entries`, what of a write does
+            not depend on the memory: done for all segments at once.
 
     Returns:
         The state after the last step, and what to read the steps with.
@@ -193,10 +198,13 @@ def follow(
     ends = jnp.nonzero(completed, size=most, fill_value=0)[0].astype(jnp.int32)
     within = jnp.arange(1 - length, 1, dtype=jnp.int32)
     index = (ends + past)[:, None] + within[None]
+    complete = jax.tree.map(lambda x: x[index], tape)
+    if prepare is not None:
+        complete = jax.vmap(prepare, (None, 0))(parameters, complete)
     memories = _write_all(
         clock.memory,
         initial.memory,
-        jax.tree.map(lambda x: x[index], tape),
+        complete,
         version[ends] == 0,
         write,
         parameters,

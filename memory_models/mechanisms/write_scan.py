@@ -18,6 +18,9 @@ from jaxtyping import Array, Bool
 from memory_models.base import select_state
 from memory_models.mechanisms.platform import by_platform
 
+ROUND = 4
+"""Writes per round of the loops for accelerators."""
+
 Write = Callable[[Any, tuple[Any, Any]], Any]
 """`(parameters, (memory, entries of a segment)) -> memory`, a function of a module."""
 
@@ -46,25 +49,29 @@ def write_scan(
         return write(eqx.combine(arrays, static), (memory, segment))
 
     def plain(*arguments: Any) -> Any:
-        return _forward(one, *arguments)
+        return _loop(one, *arguments)
 
-    lean = jax.custom_vjp(plain)
+    @jax.custom_vjp
+    def lean(*arguments: Any) -> Any:
+        return _loop(one, *arguments, unroll=ROUND)
+
     lean.defvjp(_forward_of(one), _backward_of(one))
     return by_platform(plain, lean, arrays, memory, initial, segments, fresh)
 
 
-def _forward(one, arrays, memory, initial, segments, fresh):
+def _loop(one, arrays, memory, initial, segments, fresh, *, unroll=1):
     def body(memory, element):
         segment, begins = element
         memory = one(arrays, select_state(begins, initial, memory), segment)
         return memory, memory
 
-    return jax.lax.scan(body, memory, (segments, fresh))[1]
+    return jax.lax.scan(body, memory, (segments, fresh), unroll=unroll)[1]
 
 
 def _forward_of(one: Callable) -> Callable:
     def forward(arrays, memory, initial, segments, fresh):
-        memories = _forward(one, arrays, memory, initial, segments, fresh)
+        given = arrays, memory, initial, segments, fresh
+        memories = _loop(one, *given, unroll=ROUND)
         before = jax.tree.map(
             lambda first, rest: jnp.concatenate([first[None], rest[:-1]]),
             memory,
@@ -96,7 +103,11 @@ def _backward_of(one: Callable) -> Callable:
         )
         last = jax.tree.map(lambda x: x[-1], cotangents)
         of_memory, totals = jax.lax.scan(
-            body, last, (varying, fresh, cotangents_before), reverse=True
+            body,
+            last,
+            (varying, fresh, cotangents_before),
+            reverse=True,
+            unroll=ROUND,
         )
         every = jax.vmap(one, (None, 0, 0))
         of_arrays, of_before, of_segments = jax.vjp(every, arrays, before, segments)[1](
