@@ -189,9 +189,10 @@ class Memformer(MemoryModel):
             self.initial_state(),
             (x, *cached),
             starts,
-            _write,
+            _write_prepared,
             self,
             length,
+            prepare=_prepare,
         )
         cut = bands(segments.tape, length)
         keys, values = (cut.keys(part) for part in segments.tape.entries[1:])
@@ -236,7 +237,11 @@ class Memformer(MemoryModel):
 
     def written(self, memory: Slots, segment: Float[Array, "length width"]) -> Slots:
         """The slots after a segment of x."""
-        outputs = self._outputs(memory, segment)
+        return self.written_after(memory, self.attended(segment))
+
+    def written_after(self, memory: Slots, x: Float[Array, "length width"]) -> Slots:
+        """The slots after a segment whose steps have attended to each other."""
+        outputs = self._outputs(memory, x)
         slots, steps = _scaled(memory), layer_norm(outputs)
         query, own_key, _ = head_parts(self.update(slots), 3, self.num_heads)
         _, keys, values = head_parts(self.update(steps), 3, self.num_heads)
@@ -248,8 +253,8 @@ class Memformer(MemoryModel):
         kept = weights[:, :, 0].mean(0)[:, None] * slots
         return kept + self.update_out(join_heads(read)) + self.bias
 
-    def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
-        """The outputs of one segment, as its steps computed them."""
+    def attended(self, x: Float[Array, "length width"]) -> Float[Array, "length width"]:
+        """The steps of one segment after they attended to each other."""
         length, scale = self.segment_length, self._head_size() ** -0.5
         query, keys, values = head_parts(self.project(layer_norm(x)), 3, self.num_heads)
         place = np.arange(length)
@@ -258,7 +263,11 @@ class Memformer(MemoryModel):
         )
         allowed = jnp.asarray(np.tril(np.ones((length, length), bool)))[None]
         weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
-        x = x + self.out(join_heads(jnp.einsum("hqk,khd->qhd", weights, values)))
+        return x + self.out(join_heads(jnp.einsum("hqk,khd->qhd", weights, values)))
+
+    def _outputs(self, memory: Slots, x: Float[Array, "length width"]) -> Array:
+        """The outputs of one segment, as its steps computed them."""
+        length = self.segment_length
         whole = Bands(length, length, length, 1, 0)
         pairs = tuple(part[None, None] for part in self._of_slots(memory))
         whose = jnp.ones((1, length, 1), bool)
@@ -305,6 +314,14 @@ class Memformer(MemoryModel):
 def _write(layer: Memformer, operand: tuple) -> Slots:
     memory, (x, _, _) = operand
     return layer.written(memory, x)
+
+
+def _prepare(layer: Memformer, entries: tuple) -> Array:
+    return layer.attended(entries[0])
+
+
+def _write_prepared(layer: Memformer, operand: tuple) -> Slots:
+    return layer.written_after(*operand)
 
 
 def _scaled(memory: Array) -> Array:

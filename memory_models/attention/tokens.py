@@ -116,9 +116,10 @@ class MemoryTokenLayer(eqx.Module):
             self.initial_state(),
             tuple(entry),
             starts,
-            _write_unturned,
+            _write_seen,
             (self, keep),
             length,
+            prepare=_seen,
         )
         clock = self._turn(clock, 1)
         cut = bands(segments.tape, (self.history + 1) * length)
@@ -168,17 +169,14 @@ class MemoryTokenLayer(eqx.Module):
         return clock, self.finish(x, read)
 
     def written(self, tokens: Memory, segment: tuple[Array, Array]) -> Memory:
-        """The tokens after a segment with rotated keys."""
+        """The tokens after a segment whose keys are rotated by -1 at its last step."""
         keys, values = segment
         query, token_keys, token_values = head_parts(
             self.project(layer_norm(tokens + self.identity)), 3, self.num_heads
         )
-        length, scale = self.segment_length, self._head_size() ** -0.5
-        scores = jnp.einsum("qhd,khd->hqk", query * scale, token_keys)
-        after = np.full(tokens.shape[0], length)
-        turned = rotate(query, after) * scale
-        near = jnp.einsum("qhd,khd->hqk", turned, keys)
-        weights = jax.nn.softmax(jnp.concatenate([scores, near], axis=2))
+        query = query * self._head_size() ** -0.5
+        keys = jnp.concatenate([token_keys, keys])
+        weights = jax.nn.softmax(jnp.einsum("qhd,khd->hqk", query, keys))
         values = jnp.concatenate([token_values, values])
         read = jnp.einsum("hqk,khd->qhd", weights, values)
         return layer_norm(self.finish(tokens, read))
@@ -221,17 +219,25 @@ class MemoryTokenLayer(eqx.Module):
 def _write(
     parameters: tuple[MemoryTokenLayer, Callable | None], operand: tuple[Any, Any]
 ) -> Memory:
-    """What a completed segment, its keys rotated, makes of the tokens."""
+    """What a completed segment, its keys rotated by place, makes of the tokens."""
+    memory, (keys, values) = operand
+    keys = rotate(keys, np.full(keys.shape[0], -keys.shape[0]))
+    return _write_seen(parameters, (memory, (keys, values)))
+
+
+def _write_seen(parameters: Any, operand: tuple[Any, Any]) -> Memory:
+    """The same of keys that are rotated as tokens after the segment see them."""
     layer, keep = parameters
     memory, segment = operand
     written = layer.written(memory, segment)
     return written if keep is None else keep(memory, written)
 
 
-def _write_unturned(parameters: Any, operand: tuple[Any, Any]) -> Memory:
-    memory, (keys, values) = operand
-    keys = rotate(keys, np.arange(keys.shape[0]))
-    return _write(parameters, (memory, (keys, values)))
+def _seen(parameters: Any, segment: tuple[Array, Array]) -> tuple[Array, Array]:
+    """A segment with keys that are not rotated, as tokens after it see it."""
+    del parameters
+    keys, values = segment
+    return rotate(keys, np.arange(-keys.shape[0], 0)), values
 
 
 def _flat_versions(x: Float[Array, "blocks versions tokens heads size"]) -> Array:

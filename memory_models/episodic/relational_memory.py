@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.cell_scan import cell_scan
 from memory_models.mechanisms.layers import Linear, layer_norm
+from memory_models.mechanisms.platform import by_platform
 
 Slots = Float[Array, "slots size"]
 Inputs = tuple[Float[Array, " size"], Float[Array, " gates"]]
@@ -160,7 +161,7 @@ class RelationalMemory(MemoryModel):
             rows = _affine_norm(rows[:asking] + found, norms[:2])
             hidden = second(jax.nn.relu(first(rows)))
             rows = _affine_norm(rows + hidden, norms[2:])
-        gates = self.slot_gates(jnp.tanh(slots)) + gates[None]
+        gates = self.slot_gates(_in_rows(jnp.tanh(slots))) + gates[None]
         write, keep = jnp.split(gates, 2, axis=-1)
         candidate = jnp.tanh(rows)
         return jax.nn.sigmoid(write) * candidate + jax.nn.sigmoid(keep + 1.0) * slots
@@ -171,7 +172,8 @@ class RelationalMemory(MemoryModel):
         """The first `asking` rows attend to all rows, themselves included."""
         count, heads = rows.shape[0], self.num_heads
         size = rows.shape[1] // heads
-        both = _affine_norm(self.attend[index](rows), self.attend_norm[index])
+        both = self.attend[index](_in_rows(rows))
+        both = _affine_norm(both, self.attend_norm[index])
         # A head's query, key and value lie next to each other.
         query, key, value = jnp.split(both.reshape(count, heads, 3 * size), 3, axis=-1)
         query = query[:asking] * size**-0.5
@@ -200,3 +202,16 @@ def _norms(blocks: int, count: int, width: int, dtype) -> Float[Array, "..."]:
 def _affine_norm(x: Array, scale_and_offset: Float[Array, "2 width"]) -> Array:
     scale, offset = scale_and_offset
     return layer_norm(x) * scale[None] + offset[None]
+
+
+def _in_rows(x: Float[Array, "rows size"]) -> Array:
+    """The operand of a product, on accelerators as an array of its own.
+
+    Left to itself, XLA reads it from an array in which rows are innermost, and its
+    product (Triton's) has no tiles for that where their number is no power of 2.
+    """
+
+    def alone(x: Array) -> Array:
+        return jax.lax.optimization_barrier(x.reshape(-1)).reshape(x.shape)
+
+    return by_platform(lambda x: x, alone, x)

@@ -1,5 +1,6 @@
 """What models with the delta rule share: all but what they add to it."""
 
+import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -10,9 +11,14 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import select_state
 from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.delta_scan import delta_chunk, delta_step
+from memory_models.mechanisms.delta_scan import (
+    delta_chunk,
+    delta_scan,
+    delta_step,
+)
 from memory_models.mechanisms.heads import join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, rms_norm, unit_norm
+from memory_models.mechanisms.platform import by_platform
 
 Matrices = Float[Array, "heads keys values"]
 State = tuple[Matrices, Tail]
@@ -106,9 +112,40 @@ class DeltaLayer(eqx.Module):
         starts: Bool[Array, " time"],
         decay: Decay | None = None,
     ) -> tuple[State, Float[Array, "time outputs"]]:
-        """Project and convolve all inputs at once, then scan in chunks."""
+        """Project all inputs at once, then scan."""
         state = select_state(starts[0], self.initial_state(), state)
         projected, skip = self._project(inputs)
+        in_turn, at_once = (
+            functools.partial(way, decay) for way in (self._in_turn, self._at_once)
+        )
+        state, outputs = by_platform(in_turn, at_once, state, projected, starts)
+        return state, self.mix(outputs) + skip
+
+    def _at_once(
+        self, decay: Decay | None, state: State, projected: Array, starts: Array
+    ) -> tuple[State, Array]:
+        """Convolve all inputs, then scan: for accelerators."""
+        matrices, tail = state
+        mixed, gate, scalars = self._split(projected)
+        tail, mixed = self.convolve(tail, mixed, starts)
+        q, k, v, beta, log_decay = self._heads(mixed, scalars, decay)
+        matrices, outputs = delta_scan(
+            q,
+            k,
+            v,
+            beta,
+            starts,
+            matrices,
+            log_decay=log_decay,
+            chunk_size=self.chunk_size,
+            kernel="at_once",
+        )
+        return (matrices, tail), self._gate(outputs, gate)
+
+    def _in_turn(
+        self, decay: Decay | None, state: State, projected: Array, starts: Array
+    ) -> tuple[State, Array]:
+        """Convolve and scan chunk by chunk: for CPUs, where a chunk stays in cache."""
         tail = self.convolve.after(state[1], self._split(projected)[0], starts)
 
         def body(state, arrays, starts):
@@ -132,7 +169,7 @@ class DeltaLayer(eqx.Module):
             chunk_size=self.chunk_size,
             fill=(0.0, False),
         )
-        return (matrices, tail), self.mix(outputs) + skip
+        return (matrices, tail), outputs
 
     def step(
         self,

@@ -14,6 +14,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
+from memory_models.mechanisms.platform import by_platform
+
 
 def affine(
     x: Float[Array, "*batch inputs"],
@@ -38,9 +40,11 @@ def transposed(matrix: Float[Array, "rows columns"]) -> Float[Array, "columns ro
     Left to itself XLA passes the transposition on to the product, where it is slower:
     by a tenth to a third for weight gradients, and repeated at every step in a loop.
     """
-    if jax.default_backend() == "cpu":
+
+    def copied(matrix: Array) -> Array:
         return jax.lax.optimization_barrier(matrix.T)
-    return matrix.T
+
+    return by_platform(copied, jnp.transpose, matrix)
 
 
 def _compute(x: Array, weight: Array, *bias: Array) -> Array:

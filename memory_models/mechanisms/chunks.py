@@ -73,6 +73,21 @@ def chunk_scan(
     Returns:
         The last state, and the outputs `[time, ...]`.
     """
+
+    def one(state, element):
+        return body(state, *element)
+
+    elements = in_chunks(arrays, starts, chunk_size, fill)
+    state, outputs = jax.lax.scan(
+        jax.checkpoint(one, prevent_cse=False, policy=_POLICY), state, elements
+    )
+    return state, joined(outputs, starts.shape[0])
+
+
+def in_chunks(
+    arrays: Any, starts: Bool[Array, " time"], chunk_size: int, fill: Any = None
+) -> tuple[Any, Bool[Array, "chunk step"]]:
+    """Arrays and starts as `[chunk, step, ...]`, filled up as `chunk_scan` says."""
     time = starts.shape[0]
     size = min(chunk_size, time)
     count = -(-time // size)
@@ -84,17 +99,15 @@ def chunk_scan(
             x = jnp.pad(x, width, constant_values=value)
         return x.reshape(count, size, *x.shape[1:])
 
-    def one(state, element):
-        return body(state, *element)
-
     if fill is None:
         fill = jax.tree.map(lambda _: 0.0, arrays)
-    elements = jax.tree.map(split, arrays, fill), split(starts, False)
-    state, outputs = jax.lax.scan(
-        jax.checkpoint(one, prevent_cse=False, policy=_POLICY), state, elements
-    )
-    return state, jax.tree.map(
-        lambda x: x.reshape(count * size, *x.shape[2:])[:time], outputs
+    return jax.tree.map(split, arrays, fill), split(starts, False)
+
+
+def joined(outputs: Any, time: int) -> Any:
+    """`[chunk, step, ...]` as `[time, ...]`."""
+    return jax.tree.map(
+        lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])[:time], outputs
     )
 
 

@@ -7,7 +7,14 @@ What is written at a key replaces a part beta of what was read there. With unit 
 beta at most 2 no state grows. In a chunk the corrections u_t = beta_t (v_t - k_t S')
 depend on each other linearly: they solve a unit lower triangular system (the WY form
 of Yang et al. 2024, arXiv:2406.06484), after which the rest is a matrix scan.
+
+On CPU chunks are computed in turn. On accelerators all systems are solved at once, for
+u as a function of the state before the chunk, `u = U - W S`; then the loop over the
+chunks has one small product each (`chunk_states.py`).
 """
+
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +22,14 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
+from memory_models.mechanisms.chunk_states import chunk_states
 from memory_models.mechanisms.chunks import (
     KEPT,
     by_head,
     chunk_scan,
     decays_of,
+    in_chunks,
+    joined,
     masks_of,
 )
 from memory_models.mechanisms.matrix_scan import (
@@ -31,6 +41,7 @@ from memory_models.mechanisms.matrix_scan import (
     read,
     read_entering,
 )
+from memory_models.mechanisms.platform import by_platform
 
 CHUNK_SIZE = 16
 """Steps per chunk: the inverse costs more than chunks of 32 gain elsewhere."""
@@ -46,6 +57,7 @@ def delta_scan(
     *,
     log_decay: PerHead | None = None,
     chunk_size: int = CHUNK_SIZE,
+    kernel: str | None = None,
 ) -> tuple[Matrices, Values]:
     """Read every state of the delta rule; S is zero before an episode.
 
@@ -58,13 +70,85 @@ def delta_scan(
         state: S after the steps before.
         log_decay: log a, at most 0; None where nothing decays.
         chunk_size: steps per chunk.
+        kernel: 'in_turn' or 'at_once'; None for the former where the program is
+            compiled for a CPU, else the latter.
 
     Returns:
         S after the last step, and the outputs q S.
+
+    Raises:
+        ValueError: no such kernel.
     """
+    if kernel not in (None, "in_turn", "at_once"):
+        raise ValueError(
+            f"delta_scan has no kernel {kernel!r}: choose 'in_turn' or 'at_once'."
+        )
     state = select_state(starts[0], jnp.zeros_like(state), state)
     arrays = (queries, keys, values, rates, log_decay)
-    return chunk_scan(delta_chunk, state, arrays, starts, chunk_size=chunk_size)
+    in_turn = functools.partial(chunk_scan, delta_chunk, chunk_size=chunk_size)
+    at_once = functools.partial(_at_once, chunk_size=chunk_size)
+    if kernel is None:
+        return by_platform(in_turn, at_once, state, arrays, starts)
+    return (in_turn if kernel == "in_turn" else at_once)(state, arrays, starts)
+
+
+def _at_once(
+    state: Matrices, arrays: tuple, starts: Bool[Array, " time"], *, chunk_size: int
+) -> tuple[Matrices, Values]:
+    """All insides, then the states between the chunks, then all outputs."""
+    split = in_chunks(arrays, starts, chunk_size)
+    insides = jax.vmap(_inside)(*split)
+    states = chunk_states(insides.transition, insides.addition, insides.kept, state)
+    outputs = jax.vmap(_read_inside)(states[:-1], insides)
+    return states[-1], joined(outputs, starts.shape[0])
+
+
+class _Inside(NamedTuple):
+    """A chunk as a function of the state S before it.
+
+    Attributes:
+        transition: A, where the state after it is `A S + B`.
+        addition: B.
+        of_state: W and q with their decays, which read S: `[heads, 2, step, keys]`.
+        given: U, the corrections where S is zero.
+        scores: of every query and earlier key.
+        kept: whether S is of the episode of the last step.
+    """
+
+    transition: Float[Array, "heads keys keys"]
+    addition: Matrices
+    of_state: Float[Array, "heads two step keys"]
+    given: Float[Array, "heads step values"]
+    scores: Float[Array, "heads step step"]
+    kept: Bool[Array, ""]
+
+
+def _inside(arrays: tuple, starts: Bool[Array, " step"]) -> _Inside:
+    q, k, v, beta, log_decay = by_head(arrays)
+    masks = masks_of(starts)
+    decays = decays_of(log_decay, masks, q)
+    entering, leaving = decays.entering[..., None], decays.leaving[..., None]
+    rate = beta[..., None]
+    scores = jnp.einsum("htk,hsk->hts", q, k) * decays.within
+    below = jnp.tril(jnp.einsum("htk,hsk->hts", k, k) * decays.within, -1)
+    right = jnp.concatenate([v, entering * k], axis=-1)
+    solved = unit_lower_solve(rate * below, rate * right)
+    given, of_state = jnp.split(solved, [v.shape[-1]], axis=-1)
+    writes = jnp.einsum("hsk,hsx->hkx", leaving * k, solved)
+    addition, taken = jnp.split(writes, [v.shape[-1]], axis=-1)
+    left = (
+        decays.entering[:, -1, None, None] * jnp.eye(k.shape[-1], dtype=k.dtype)[None]
+    )
+    reads = jnp.stack([of_state, entering * q], axis=1)
+    kept = masks.before[0, -1]
+    return _Inside(left - taken, addition, reads, given, scores, kept)
+
+
+def _read_inside(state: Matrices, inside: _Inside) -> Array:
+    """The outputs of one chunk."""
+    found = jnp.einsum("hitk,hkv->hitv", inside.of_state, state)
+    u = inside.given - found[:, 0]
+    return by_head(jnp.einsum("hts,hsv->htv", inside.scores, u) + found[:, 1])
 
 
 def delta_chunk(

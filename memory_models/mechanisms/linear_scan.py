@@ -18,9 +18,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.prefix_scan import (
+    Number,
+    advance,
+    choose,
+    constant,
+    prefix_scan,
+)
+
+__all__ = ["MINIMUM_RATE", "advance", "diagonal_scan", "last", "rotating_decay"]
+
 Real = Float[Array, "..."]
-Number = Real | tuple[Real, Real]
-"""A real array, or a complex one as `(real, imaginary)`."""
 
 MINIMUM_RATE = 1e-6
 """Decay per step that remains however far training pushes a rate down.
@@ -60,7 +69,8 @@ def diagonal_scan(
         starts: true where a step is the first of an episode.
         state: `[*shape]`, the state that the steps before left.
         initial: `[*shape]`, the state before the first step of an episode.
-        kernel: 'sequential' or 'associative'; None chooses by backend.
+        kernel: 'sequential' or 'associative'; None for the former where the program is
+            compiled for a CPU, else the latter.
 
     Returns:
         `[time, *shape]`, a pair if `state` is; the last is the state to carry on with.
@@ -68,8 +78,7 @@ def diagonal_scan(
     Raises:
         ValueError: no such kernel, or a mixture of real and complex quantities.
     """
-    kernel = kernel or default_kernel()
-    if kernel not in ("sequential", "associative"):
+    if kernel not in (None, "sequential", "associative"):
         raise ValueError(
             f"there is no scan kernel {kernel!r}; choose 'sequential' or 'associative'."
         )
@@ -79,21 +88,10 @@ def diagonal_scan(
             "decay, drive, state and initial must all be real arrays, or all be (real, "
             f"imaginary) pairs; which of them are pairs: {kinds}."
         )
-    scan = _sequential if kernel == "sequential" else _associative
-    return scan(decay, drive, starts, state, initial)
-
-
-def default_kernel() -> str:
-    """The faster kernel on the backend that JAX uses by default."""
-    return "sequential" if jax.default_backend() == "cpu" else "associative"
-
-
-def advance(decay: Any, drive: Any, state: Any) -> Any:
-    """One step, `decay * state + drive`, of real or of complex numbers."""
-    if isinstance(decay, tuple):
-        (a, b), (c, d) = decay, state
-        return a * c - b * d + drive[0], a * d + b * c + drive[1]
-    return decay * state + drive
+    arguments = decay, drive, starts, state, initial
+    if kernel is None:
+        return by_platform(_sequential, _associative, *arguments)
+    return (_sequential if kernel == "sequential" else _associative)(*arguments)
 
 
 def last(states: Number) -> Any:
@@ -106,7 +104,7 @@ def _sequential(decay, drive, starts, state, initial) -> Any:
 
     def body(previous, element):
         start, drive_now, decay_now = element
-        previous = _where(start, initial, previous)
+        previous = choose(start, initial, previous)
         current = advance(decay if constant else decay_now, drive_now, previous)
         return current, current
 
@@ -127,37 +125,13 @@ def _associative(decay, drive, starts, state, initial) -> Any:
 
     # What enters a step from outside the scan joins its drive: the initial state at
     # a start, and the carried state at the first step.
-    outside = _where(flags, everywhere, _constant(everywhere, 0.0))
-    entering = _where(starts[0], initial, state)
+    outside = choose(flags, everywhere, constant(everywhere, 0.0))
+    entering = choose(starts[0], initial, state)
     outside = jax.tree.map(lambda x, first: x.at[0].set(first), outside, entering)
     drive = advance(decay, drive, outside)
 
-    def combine(left, right):
-        (decay_left, drive_left, start_left) = left
-        (decay_right, drive_right, start_right) = right
-        # Cut before multiplying: 0 * nan is nan, and so is its gradient.
-        drive_left = _where(start_right, _constant(drive_left, 0.0), drive_left)
-        decay_left = _where(start_right, _constant(decay_left, 1.0), decay_left)
-        nothing = _constant(decay_left, 0.0)
-        return (
-            advance(decay_right, nothing, decay_left),
-            advance(decay_right, drive_right, drive_left),
-            start_left | start_right,
-        )
-
-    return jax.lax.associative_scan(combine, (decay, drive, flags))[1]
+    return prefix_scan(decay, drive, flags)
 
 
 def _rank(number: Any) -> int:
     return jax.tree.leaves(number)[0].ndim
-
-
-def _where(flag: Any, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)
-
-
-def _constant(like: Any, value: float) -> Any:
-    """The real number `value`, as arrays shaped as `like`."""
-    if isinstance(like, tuple):
-        return jnp.full_like(like[0], value), jnp.zeros_like(like[1])
-    return jnp.full_like(like, value)

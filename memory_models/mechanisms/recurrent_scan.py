@@ -13,27 +13,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from memory_models.base import State, select_state
-from memory_models.mechanisms.affine import affine, transposed
+from memory_models.base import State
+from memory_models.mechanisms import recurrent_loops
 from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.recurrent_loops import Gate, gates_of
 
-Gate = Callable[[Array], Array]
-"""A layer of the cell at one step: of its operand, `layer(operand) + offset`."""
+__all__ = ["Gate", "GatedCell", "gates_of", "recurrent_scan"]
 
 GatedCell = Callable[[Sequence[Gate], State, Any], State]
 """`(gates, state, input) -> state`; it may use no array but those it is given."""
-
-
-def gates_of(layers: Sequence[Linear], offsets: Sequence[Any]) -> list[Gate]:
-    """The gates of one step (or of many): each layer with what is added to it."""
-
-    def gate(layer: Linear, offset: Any) -> Gate:
-        return lambda x: layer(x) if offset is None else layer(x) + offset
-
-    return [gate(*pair) for pair in zip(layers, offsets, strict=True)]
 
 
 def recurrent_scan(
@@ -44,6 +35,8 @@ def recurrent_scan(
     offsets: Sequence[Any],
     inputs: Any,
     starts: Bool[Array, " time"],
+    *,
+    kernel: str | None = None,
 ) -> State:
     """Run a cell over a sequence; can be differentiated in reverse mode only.
 
@@ -56,13 +49,21 @@ def recurrent_scan(
         offsets: `[time, ...]` per gate, usually its projected inputs; None for none.
         inputs: a pytree of `[time, ...]`, whatever else the cell reads, or None.
         starts: true where a step is the first of an episode.
+        kernel: 'stored' or 'recomputed' (see recurrent_loops.py); None for the former
+            where the program is compiled for a CPU, else the latter.
 
     Returns:
         The states after every step, `[time, ...]`.
+
+    Raises:
+        ValueError: no such kernel.
     """
+    if kernel not in (None, "stored", "recomputed"):
+        raise ValueError(
+            f"recurrent_scan has no kernel {kernel!r}: choose 'stored' or 'recomputed'."
+        )
     frozen = jax.lax.stop_gradient((layers, state, initial, offsets, inputs))
-    states, values = _run(cell, *frozen, starts)
-    entering = _entering(*frozen[1:3], states, starts)
+    states, entering, values = _run("forward", kernel, cell, *frozen, starts)
 
     # The same values again, for all steps at once, as functions of layers and offsets.
     # Only their derivatives are used, so the values themselves are never computed.
@@ -80,98 +81,33 @@ def recurrent_scan(
         [known(*pair) for pair in zip(gates, values, strict=True)], entering, frozen[4]
     )
     kept = (frozen[0], values, initial, starts, entering)
-    return _attach(cell, by_weights, inputs, state, initial, kept, states)
+    return _attach(cell, kernel, by_weights, inputs, state, initial, kept, states)
 
 
-def _run(cell, layers, state, initial, offsets, inputs, starts):
-    """The states after every step, and what every gate gave."""
-
-    def body(carried, element):
-        offset, now, start = element
-        values = []
-
-        def noted(gate: Gate) -> Gate:
-            def call(x: Array) -> Array:
-                values.append(gate(x))
-                return values[-1]
-
-            return call
-
-        entering = select_state(start, initial, carried)
-        gates = [noted(gate) for gate in gates_of(layers, offset)]
-        state = cell(gates, entering, now)
-        return state, (state, values)
-
-    return jax.lax.scan(body, state, (offsets, inputs, starts))[1]
-
-
-def _entering(state, initial, states, starts) -> State:
-    """The states that enter each step, resets included."""
-    before = jax.tree.map(
-        lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), state, states
-    )
-    return jax.vmap(select_state, in_axes=(0, None, 0))(starts, initial, before)
-
-
-def _attach_primal(cell, by_weights, inputs, state, initial, kept, states):
+def _attach_primal(cell, kernel, by_weights, inputs, state, initial, kept, states):
     """The states as they are, for the backward pass below."""
     return states
 
 
-def _attach_forward(cell, by_weights, inputs, state, initial, kept, states):
+def _attach_forward(cell, kernel, by_weights, inputs, state, initial, kept, states):
     return states, (inputs, kept)
 
 
-def _attach_backward(cell, residuals, states_cotangent):
-    inputs, (layers, values, initial, starts, entering) = residuals
-    zeros = jax.tree.map(jnp.zeros_like, initial)
-    backwards = [transposed(layer.weight) for layer in layers]
-
-    def body(carry, element):
-        from_later, of_initial = carry
-        value, now, start, state, cotangent = element
-
-        def step(state, value, now):
-            gates = [
-                functools.partial(_known, *pair)
-                for pair in zip(backwards, value, strict=True)
-            ]
-            return cell(gates, state, now)
-
-        _, pull = jax.vjp(step, state, value, now)
-        total = jax.tree.map(jnp.add, cotangent, from_later)
-        of_state, of_value, of_now = pull(total)
-        of_initial = jax.tree.map(
-            jnp.add, of_initial, select_state(start, of_state, zeros)
-        )
-        of_carried = select_state(start, zeros, of_state)
-        return (of_carried, of_initial), (of_value, of_now)
-
-    (of_state, of_initial), (of_values, of_inputs) = jax.lax.scan(
-        body,
-        (zeros, zeros),
-        (values, inputs, starts, entering, states_cotangent),
-        reverse=True,
-    )
-    return of_values, of_inputs, of_state, of_initial, None, None
+def _attach_backward(cell, kernel, residuals, states_cotangent):
+    found = _run("backward", kernel, cell, residuals, states_cotangent)
+    return *found, None, None
 
 
-_attach = jax.custom_vjp(_attach_primal, nondiff_argnums=(0,))
+_attach = jax.custom_vjp(_attach_primal, nondiff_argnums=(0, 1))
 _attach.defvjp(_attach_forward, _attach_backward)
 
 
-@jax.custom_vjp
-def _known(backwards: Array, value: Array, x: Array) -> Array:
-    """A gate whose value is known: it is not computed again, only differentiated."""
-    return value
-
-
-def _known_forward(backwards, value, x):
-    return value, backwards
-
-
-def _known_backward(backwards, cotangent):
-    return None, cotangent, affine(cotangent, backwards)
-
-
-_known.defvjp(_known_forward, _known_backward)
+def _run(way: str, kernel: str | None, cell: GatedCell, *arguments: Any) -> Any:
+    """The loop 'forward' or 'backward' of a kernel."""
+    stored, recomputed = (
+        functools.partial(getattr(recurrent_loops, f"{way}_{name}"), cell)
+        for name in ("stored", "recomputed")
+    )
+    if kernel is None:
+        return by_platform(stored, recomputed, *arguments)
+    return (stored if kernel == "stored" else recomputed)(*arguments)

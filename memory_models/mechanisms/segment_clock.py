@@ -21,9 +21,7 @@ from jaxtyping import Array, Bool, Int
 from memory_models.base import select_state
 from memory_models.mechanisms.rare import rare
 from memory_models.mechanisms.ring_attention import Bands, Tape
-
-Write = Callable[[Any, tuple[Any, Any]], Any]
-"""`(parameters, (memory, entries of a segment)) -> memory`, a function of a module."""
+from memory_models.mechanisms.write_scan import Write, write_scan
 
 
 class Clock(NamedTuple):
@@ -158,6 +156,8 @@ def follow(
     write: Write,
     parameters: Any,
     length: int,
+    *,
+    prepare: Callable[[Any, Any], Any] | None = None,
 ) -> tuple[Clock, Segments]:
     """Run all writes of a sequence.
 
@@ -169,6 +169,8 @@ def follow(
         write: makes the new memory of the old one and a complete segment.
         parameters: of the write.
         length: of a segment.
+        prepare: `(parameters, entries of a segment) -> entries`, what of a write does
+            not depend on the memory: done for all segments at once.
 
     Returns:
         The state after the last step, and what to read the steps with.
@@ -196,10 +198,13 @@ def follow(
     ends = jnp.nonzero(completed, size=most, fill_value=0)[0].astype(jnp.int32)
     within = jnp.arange(1 - length, 1, dtype=jnp.int32)
     index = (ends + past)[:, None] + within[None]
+    complete = jax.tree.map(lambda x: x[index], tape)
+    if prepare is not None:
+        complete = jax.vmap(prepare, (None, 0))(parameters, complete)
     memories = _write_all(
         clock.memory,
         initial.memory,
-        jax.tree.map(lambda x: x[index], tape),
+        complete,
         version[ends] == 0,
         write,
         parameters,
@@ -214,14 +219,7 @@ def follow(
 
 def _write_all(memory, initial, segments, fresh, write, parameters) -> Any:
     """All versions of the memory: initial, `memory`, and after each write."""
-
-    def body(memory, element):
-        segment, begins = element
-        memory = select_state(begins, initial, memory)
-        memory = write(parameters, (memory, segment))
-        return memory, memory
-
-    written = jax.lax.scan(body, memory, (segments, fresh))[1]
+    written = write_scan(write, parameters, memory, initial, segments, fresh)
     return jax.tree.map(
         lambda a, b, rest: jnp.concatenate([a[None], b[None], rest]),
         initial,

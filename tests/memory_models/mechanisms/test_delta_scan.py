@@ -18,32 +18,42 @@ from tests.memory_models.mechanisms.step_loops import (
     gradients,
 )
 
-scan = jax.jit(delta_scan, static_argnames="chunk_size")
+scan = jax.jit(delta_scan, static_argnames=["chunk_size", "kernel"])
+KERNELS = ["in_turn", "at_once"]
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     "time,chunk_size", [(1, 4), (3, 4), (13, 4), (13, 1), (13, 32)]
 )
-def test_states_and_outputs_are_those_of_the_loop(x64, time, chunk_size):
+def test_states_and_outputs_are_those_of_the_loop(x64, time, chunk_size, kernel):
+    sizes = {"chunk_size": chunk_size, "kernel": kernel}
     q, k, v, beta, log_decay, starts, state = draw(time)
     for flags in (starts, np.zeros(time, bool), np.ones(time, bool)):
         expected = delta_loop(q, k, v, beta, log_decay, flags, state)
-        found = scan(
-            q, k, v, beta, flags, state, log_decay=log_decay, chunk_size=chunk_size
-        )
+        found = scan(q, k, v, beta, flags, state, log_decay=log_decay, **sizes)
         close(found, expected)
     undecayed = delta_loop(q, k, v, beta, 0 * log_decay, starts, state)
-    close(scan(q, k, v, beta, starts, state, chunk_size=chunk_size), undecayed)
+    close(scan(q, k, v, beta, starts, state, **sizes), undecayed)
 
 
-def test_gradients_are_those_of_the_steps(x64):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradients_are_those_of_the_steps(x64, kernel):
     *arrays, starts, state = draw(13)
     arguments = tuple(jnp.asarray(x) for x in (*arrays, state))
 
     def whole(q, k, v, beta, log_decay, state):
         flags = jnp.asarray(starts)
         return delta_scan(
-            q, k, v, beta, flags, state, log_decay=log_decay, chunk_size=4
+            q,
+            k,
+            v,
+            beta,
+            flags,
+            state,
+            log_decay=log_decay,
+            chunk_size=4,
+            kernel=kernel,
         )
 
     def stepped(q, k, v, beta, log_decay, state):
@@ -66,11 +76,19 @@ def test_the_solve_is_that_of_numpy(x64, size):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_one_key_written_again_and_again_loses_no_precision():
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_one_key_written_again_and_again_loses_no_precision(kernel):
     """Powers of the triangular matrix reach 1e8 here; its inverse is 1 and -1."""
     time = 32
     key = np.full((time, 1, 4), 0.5, np.float32)
     values = np.random.default_rng(0).normal(size=(time, 1, 4)).astype(np.float32)
     ones, starts = np.ones((time, 1), np.float32), np.zeros(time, bool)
-    _, read = scan(key, key, values, ones, starts, np.zeros((1, 4, 4), np.float32))
+    state = np.zeros((1, 4, 4), np.float32)
+    _, read = scan(key, key, values, ones, starts, state, kernel=kernel)
     np.testing.assert_allclose(read, values, rtol=0, atol=1e-5)
+
+
+def test_an_unknown_kernel_is_refused(x64):
+    *arrays, log_decay, starts, state = draw(4)
+    with pytest.raises(ValueError, match="no kernel 'fast': choose 'in_turn'"):
+        scan(*arrays, starts, state, log_decay=log_decay, kernel="fast")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from memory_models.mechanisms.linear_scan import (
-    default_kernel,
     diagonal_scan,
     last,
     rotating_decay,
@@ -128,7 +127,6 @@ def test_errors_name_what_was_given():
         diagonal_scan(*arguments, (real, real))
     with pytest.raises(ValueError, match="no scan kernel 'fast'"):
         diagonal_scan(*arguments, real, kernel="fast")
-    assert default_kernel() == "sequential"
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -1,5 +1,7 @@
 """The recurrent scan against a NumPy loop, its gradients against JAX's own."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from memory_models import Linear, cell_scan
 from memory_models.mechanisms.recurrent_scan import gates_of, recurrent_scan
 
 TIME, STREAMS, WIDTH = 9, 3, 4
+KERNELS = ["stored", "recomputed"]
 
 
 def cell(gates, state, now):
@@ -42,8 +45,8 @@ def case():
         return layers, state, initial, (*per_step[:2], None), per_step[2], starts
 
 
-def by_recurrent_scan(layers, state, initial, offsets, inputs, starts):
-    return recurrent_scan(cell, layers, state, initial, offsets, inputs, starts)
+def by_recurrent_scan(kernel):
+    return functools.partial(recurrent_scan, cell, kernel=kernel)
 
 
 def by_cell_scan(layers, state, initial, offsets, inputs, starts):
@@ -79,12 +82,14 @@ def loop(layers, state, initial, offsets, inputs, starts):
     return result
 
 
-def test_states_are_those_of_a_loop(case, x64):
-    states = over_streams(by_recurrent_scan)(*case)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_states_are_those_of_a_loop(case, x64, kernel):
+    states = over_streams(by_recurrent_scan(kernel))(*case)
     np.testing.assert_allclose(np.stack(states), loop(*case), rtol=0, atol=1e-12)
 
 
-def test_every_gradient_is_that_of_the_plain_scan(case, x64):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_gradient_is_that_of_the_plain_scan(case, x64, kernel):
     starts = case[-1]
     weights = jnp.asarray(
         np.random.default_rng(1).normal(size=(2, STREAMS, TIME, WIDTH))
@@ -97,19 +102,21 @@ def test_every_gradient_is_that_of_the_plain_scan(case, x64):
 
         return jax.jit(jax.grad(loss))(case[:-1])
 
-    ours, theirs = gradients(by_recurrent_scan), gradients(by_cell_scan)
+    ours = gradients(by_recurrent_scan(kernel))
+    theirs = gradients(by_cell_scan)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert float(jnp.abs(other).max()) > 1e-3
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-11)
 
 
-def test_a_poisoned_state_is_gone_at_a_start(case, x64):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_poisoned_state_is_gone_at_a_start(case, x64, kernel):
     layers, _, initial, offsets, inputs, starts = case
     starts = starts.at[:, 0].set(True)
     bad = tuple(jnp.full((STREAMS, WIDTH), value) for value in (jnp.nan, jnp.inf))
 
     def loss(layers, bad):
-        states = over_streams(by_recurrent_scan)(
+        states = over_streams(by_recurrent_scan(kernel))(
             layers, bad, initial, offsets, inputs, starts
         )
         return jnp.stack(states).sum()
@@ -118,3 +125,18 @@ def test_a_poisoned_state_is_gone_at_a_start(case, x64):
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_layers))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(of_bad))
+
+
+@pytest.mark.parametrize("time", [1, 2, 5])
+def test_short_sequences_are_the_beginnings_of_long_ones(case, x64, time):
+    *given, offsets, inputs, starts = case
+    offsets = jax.tree.map(lambda x: x[:, :time], offsets)
+    short = (*given, offsets, inputs[:, :time], starts[:, :time])
+    states = over_streams(by_recurrent_scan("recomputed"))(*short)
+    expected = loop(*case)[:, :, :time]
+    np.testing.assert_allclose(np.stack(states), expected, rtol=0, atol=1e-12)
+
+
+def test_an_unknown_kernel_is_refused(case, x64):
+    with pytest.raises(ValueError, match="no kernel 'fast': choose 'stored'"):
+        over_streams(by_recurrent_scan("fast"))(*case)
