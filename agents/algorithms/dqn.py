@@ -15,7 +15,7 @@ each network values everything with the memory it belongs to.
 import dataclasses
 import functools
 from collections import OrderedDict
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -25,54 +25,31 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.losses import rescaled, unscaled
-from agents.algorithms.metrics import episode_metrics
 from agents.algorithms.minibatches import stepped
 from agents.algorithms.optimizer import adam
-from agents.algorithms.replaying import followed, learn_from_replay, replay_footprint
+from agents.algorithms.replaying import (
+    ReplayState,
+    first_replay_state,
+    followed,
+    play,
+    replay_footprint,
+    replay_gathering,
+    replay_metrics,
+    write_and_learn,
+)
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, at_places, memory_context
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
-from agents.devices import mean_over, sum_over
+from agents.devices import mean_over
 from agents.experience.exploration import epsilon_of
-from agents.experience.normalize import (
-    normalize_rollout,
-    split_trainable,
-    with_statistics,
-)
-from agents.experience.replay import Marks, Replay, Window
+from agents.experience.normalize import split_trainable
+from agents.experience.replay import Replay, Window
 from agents.experience.returns import n_step_returns
-from agents.experience.rollout import Rollout, Streams, collect, first_streams
-from agents.experience.stagger import stagger
+from agents.experience.rollout import Rollout, Streams
 from agents.footprint import Part
-from agents.keys import Use, key_for
 from agents.networks.action_values import ActionValues
 from agents.networks.build import build_action_values
 from agents.networks.choices import Choices, masked, value_of
-from agents.networks.torso import memory_norm
-
-
-class DQNState(NamedTuple):
-    """Everything that evolves in a run.
-
-    Attributes:
-        params: arrays of the network, statistics included.
-        target: the trainable ones of the target network.
-        optimizer_state: Optax's.
-        streams: environments, inputs and memory states, `[batch, ...]`.
-        replay: what was experienced, `[batch, ...]`.
-        marks: priorities of it, `[batch, ...]`.
-        key: the run's key; updates fold their number into it.
-        updates: updates made so far.
-    """
-
-    params: Params
-    target: Params
-    optimizer_state: optax.OptState
-    streams: Streams
-    replay: Replay
-    marks: Marks
-    key: PRNGKeyArray
-    updates: Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,24 +182,8 @@ class DQN(Agent):
         return Windows.of(self, memory_context(self))
 
     def share(self, total: int, axis_name: str) -> "DQN":
-        """The agent as one of `total` devices runs it.
-
-        Raises:
-            ValueError: windows or steps that do not split.
-        """
-        if self.batch_size % total:
-            raise ValueError(
-                f"agent.batch_size={self.batch_size} windows do not split into equal "
-                f"shares for {total} devices."
-            )
-        return dataclasses.replace(
-            self,
-            num_envs=self.num_envs // total,
-            batch_size=self.batch_size // total,
-            replay_size=self.windows.ring.capacity * (self.num_envs // total),
-            learning_starts=-(-self.learning_starts // total),
-            axis_name=axis_name,
-        )
+        """The agent as one of `total` devices runs it."""
+        return self.windows.share(self, total, axis_name)
 
     # Network --------------------------------------------------------------------
 
@@ -250,28 +211,9 @@ class DQN(Agent):
 
     # The agent contract ---------------------------------------------------------
 
-    def init(self, key: PRNGKeyArray, params: Params | None = None) -> DQNState:
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> ReplayState:
         """A state before any experience."""
-        network = self.build_network(key_for(key, Use.NETWORK))
-        if params is not None:
-            network = self.network(params)
-        params = eqx.filter(network, eqx.is_array)
-        streams = first_streams(self, network, key=key)
-        run_key = key_for(key, Use.RUN)
-        if self.staggered_starts:
-            streams = stagger(self, params, streams, key=run_key)
-        trainable = split_trainable(params)[0]
-        replay, marks = self.windows.empty(self, streams)
-        return DQNState(
-            params=params,
-            target=jax.tree.map(jnp.copy, trainable),
-            optimizer_state=self.optimizer.init(trainable),
-            streams=streams,
-            replay=replay,
-            marks=marks,
-            key=run_key,
-            updates=jnp.zeros((), jnp.int32),
-        )
+        return first_replay_state(self, key, params)
 
     def act(
         self,
@@ -290,126 +232,42 @@ class DQN(Agent):
             self, params, memory_state, inputs, key=key, exploration=exploration
         )
 
-    def update(self, state: DQNState) -> tuple[DQNState, dict[str, Array]]:
+    def update(self, state: ReplayState) -> tuple[ReplayState, dict[str, Array]]:
         """Play, write it down, and learn from what is written."""
-        return self.learn_from(state, *self._collected(state))
+        return self.learn_from(state, *play(self, state))
 
-    def gathering(self, state: DQNState) -> Gathering:
-        """How `rollout` collects."""
-        length = self.windows.sequence_length
-        return Gathering(
-            key=self._keys(state)[0],
-            exploration=self.epsilon(state),
-            num_sequences=self.rollout_length // length,
-            sequence_length=length,
-            values=False,
-            keep_finals=True,
-        )
+    def gathering(self, state: ReplayState) -> Gathering:
+        """How experience is gathered: a little at random, each stream its own share."""
+        return replay_gathering(self, state, self.epsilon(state))
 
     def learn_from(
-        self, state: DQNState, streams: Streams, rollout: Rollout
-    ) -> tuple[DQNState, dict[str, Array]]:
+        self, state: ReplayState, streams: Streams, rollout: Rollout
+    ) -> tuple[ReplayState, dict[str, Array]]:
         """Write down what was played, and learn from what is written."""
-        new_state, losses = self._learned(state, streams, rollout)
-        means = {
-            **jax.tree.map(jnp.mean, losses),
-            "memory/state_norm": memory_norm(new_state.streams.memory_state),
-            "exploration/epsilon": self.epsilon(state).mean(),
-        }
+        new_state, losses = write_and_learn(self, state, streams, rollout)
+        epsilon = mean_over(self.axis_name, self.epsilon(state).mean())
         return new_state, {
-            **episode_metrics(
-                rollout,
-                has_success="success" in self.info_keys,
-                axis_name=self.axis_name,
-            ),
-            **mean_over(self.axis_name, means),
+            **replay_metrics(self, new_state, rollout, losses),
+            "exploration/epsilon": epsilon,
         }
 
-    def stages(self, state: DQNState, *collected: Any) -> OrderedDict[str, Any]:
+    def stages(self, state: ReplayState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        streams, rollout = collected or self._collected(state)
-        new_state, losses = self._learned(state, streams, rollout)
+        streams, rollout = collected or play(self, state)
+        new_state, losses = write_and_learn(self, state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions, learning=losses, parameters=new_state.params
         )
 
-    def epsilon(self, state: DQNState) -> Float[Array, " batch"]:
+    def epsilon(self, state: ReplayState) -> Float[Array, " batch"]:
         """How likely each stream is to try any action."""
         return epsilon_of(self, state.streams.env_state.index, state.updates)
 
-    def _keys(self, state: DQNState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-        """Of the next update: to play with, and to learn with."""
-        key = jax.random.fold_in(state.key, state.updates)
-        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
-
-    def _collected(self, state: DQNState) -> tuple[Streams, Rollout]:
-        return self.rollout(state, self._keys(state)[0])
-
-    def _learned(
-        self, state: DQNState, streams: Streams, rollout: Rollout
-    ) -> tuple[DQNState, dict[str, Array]]:
-        # WRITE
-        replay, marks = self.windows.write(
-            state.replay, state.marks, rollout, state.updates
-        )
-
-        # STATISTICS: in force for rewards now, for observations from the next update.
-        statistics, streams, _ = normalize_rollout(
-            state.params.statistics,
-            self.env.observation_space,
-            streams,
-            rollout,
-            gamma=self.gamma,
-            total=functools.partial(sum_over, self.axis_name),
-        )
-
-        # LEARN
-        new_state = state._replace(
-            streams=streams, replay=replay, marks=marks, updates=state.updates + 1
-        )
-        new_state, losses = self.learn(
-            new_state, statistics.reward, self._keys(state)[1]
-        )
-        new_state = new_state._replace(
-            params=with_statistics(new_state.params, statistics)
-        )
-        return new_state, losses
-
     # The stages -----------------------------------------------------------------
 
-    def rollout(self, state: DQNState, key: PRNGKeyArray) -> tuple[Streams, Rollout]:
-        """Collect `rollout_length` steps from every stream."""
-        epsilon, length = self.epsilon(state), self.windows.sequence_length
-        return collect(
-            lambda memory, inputs, key: self.act(
-                state.params, memory, inputs, key=key, exploration=epsilon
-            ),
-            None,
-            self.vector_env,
-            state.streams,
-            key=key,
-            num_sequences=self.rollout_length // length,
-            sequence_length=length,
-            keep_finals=True,
-        )
-
-    def learn(
-        self, state: DQNState, reward_scale: Any, key: PRNGKeyArray
-    ) -> tuple[DQNState, dict[str, Array]]:
-        """Steps of the optimiser, each on windows of its own; metrics `[steps]`.
-
-        Args:
-            state: with the rollout written, and the number of updates that makes.
-            reward_scale: statistics of the discounted return; None leaves rewards raw.
-            key: source of what is sampled.
-        """
-        return learn_from_replay(
-            self, state, self.step_on, reward_scale=reward_scale, key=key
-        )
-
     def step_on(
-        self, state: DQNState, window: Window, number: Int[Array, ""]
-    ) -> tuple[DQNState, tuple[Array, Array], dict[str, Array]]:
+        self, state: ReplayState, window: Window, number: Int[Array, ""]
+    ) -> tuple[ReplayState, tuple[Array, Array], dict[str, Array]]:
         """One step of the optimiser, the `number`-th of the run, on some windows."""
         trainable, fixed = split_trainable(state.params)
         gradients, (errors, metrics) = jax.grad(

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from agents.algorithms.metrics import episode_metrics
-from agents.base import Params
+from agents.base import Gathering, Params
 from agents.devices import mean_over, sum_over
 from agents.experience.normalize import (
     Moments,
@@ -20,7 +20,7 @@ from agents.experience.normalize import (
     with_statistics,
 )
 from agents.experience.replay import Marks, Replay, Window
-from agents.experience.rollout import Rollout, Streams, first_streams
+from agents.experience.rollout import Rollout, Streams, collect, first_streams
 from agents.experience.stagger import stagger
 from agents.footprint import Part, bytes_of, of_streams
 from agents.keys import Use, key_for
@@ -140,24 +140,56 @@ def first_replay_state(
     )
 
 
-def update_from_replay(
-    agent: Any, state: ReplayState
-) -> tuple[ReplayState, Rollout, dict[str, Array]]:
-    """Play, write it down, and learn from what is written.
+def keys_of(state: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Of the next update: to play with, and to learn with."""
+    key = jax.random.fold_in(state.key, state.updates)
+    return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
+
+
+def replay_gathering(agent: Any, state: Any, exploration: Array | None) -> Gathering:
+    """How an agent with a replay plays: what steps led to is kept, and not valued."""
+    length = agent.windows.sequence_length
+    return Gathering(
+        key=keys_of(state)[0],
+        exploration=exploration,
+        num_sequences=agent.rollout_length // length,
+        sequence_length=length,
+        values=False,
+        keep_finals=True,
+    )
+
+
+def play(agent: Any, state: Any) -> tuple[Streams, Rollout]:
+    """Play as the agent's `gathering` says."""
+    how = agent.gathering(state)
+    return collect(
+        lambda memory, inputs, key: agent.act(
+            state.params, memory, inputs, key=key, exploration=how.exploration
+        ),
+        None,
+        agent.vector_env,
+        state.streams,
+        key=how.key,
+        num_sequences=how.num_sequences,
+        sequence_length=how.sequence_length,
+        keep_finals=how.keep_finals,
+    )
+
+
+def write_and_learn(
+    agent: Any, state: ReplayState, streams: Streams, rollout: Rollout
+) -> tuple[ReplayState, dict[str, Array]]:
+    """Write down what was played, and learn from what is written.
 
     Args:
-        agent: with `windows`, and the stages `rollout` and `step_on`.
-        state: before.
+        agent: with `windows` and the stage `step_on`.
+        state: from before the rollout.
+        streams: where they stand after it.
+        rollout: what was played.
 
     Returns:
-        The new state, what was played, and metrics `[gradient steps]`.
+        The new state, and metrics `[gradient steps]`.
     """
-    key = jax.random.fold_in(state.key, state.updates)
-    rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
-
-    # PLAY
-    streams, rollout = agent.rollout(state, rollout_key)
-
     # WRITE
     replay, marks = agent.windows.write(
         state.replay, state.marks, rollout, state.updates
@@ -174,14 +206,15 @@ def update_from_replay(
     )
 
     # LEARN
+    key = keys_of(state)[1]
     state = state._replace(
         streams=streams, replay=replay, marks=marks, updates=state.updates + 1
     )
     state, losses = learn_from_replay(
-        agent, state, agent.step_on, reward_scale=statistics.reward, key=learn_key
+        agent, state, agent.step_on, reward_scale=statistics.reward, key=key
     )
     params = with_statistics(state.params, statistics)
-    return state._replace(params=params), rollout, losses
+    return state._replace(params=params), losses
 
 
 def replay_metrics(
@@ -232,7 +265,7 @@ def replay_footprint(
     """
     key = jax.eval_shape(jax.random.key, 0)
     state = jax.eval_shape(agent.init, key)
-    rollout = jax.eval_shape(agent.rollout, state, key)[1]
+    rollout = jax.eval_shape(lambda state: play(agent, state)[1], state)
     window = jax.eval_shape(
         agent.windows.sample, state.replay, state.marks, state.updates, key=key
     )

@@ -27,18 +27,20 @@ from agents.algorithms.replaying import (
     ReplayState,
     first_replay_state,
     followed,
+    play,
     replay_footprint,
+    replay_gathering,
     replay_metrics,
-    update_from_replay,
+    write_and_learn,
 )
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, at_places, memory_context
-from agents.base import Agent, Inputs, MemoryState, Params
+from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
 from agents.experience.returns import n_step_returns
-from agents.experience.rollout import Rollout, Streams, collect
+from agents.experience.rollout import Rollout, Streams
 from agents.footprint import Part
 from agents.keys import Use, key_for
 from agents.networks.build import build_soft_actor_critic
@@ -223,31 +225,28 @@ class SAC(Agent):
 
     def update(self, state: ReplayState) -> tuple[ReplayState, dict[str, Array]]:
         """Play, write it down, and learn from what is written."""
-        new_state, rollout, losses = update_from_replay(self, state)
+        return self.learn_from(state, *play(self, state))
+
+    def gathering(self, state: ReplayState) -> Gathering:
+        """How experience is gathered: by the policy itself."""
+        return replay_gathering(self, state, None)
+
+    def learn_from(
+        self, state: ReplayState, streams: Streams, rollout: Rollout
+    ) -> tuple[ReplayState, dict[str, Array]]:
+        """Write down what was played, and learn from what is written."""
+        new_state, losses = write_and_learn(self, state, streams, rollout)
         return new_state, replay_metrics(self, new_state, rollout, losses)
 
-    def stages(self, state: ReplayState) -> OrderedDict[str, Any]:
+    def stages(self, state: ReplayState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        new_state, rollout, losses = update_from_replay(self, state)
+        streams, rollout = collected or play(self, state)
+        new_state, losses = write_and_learn(self, state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions, learning=losses, parameters=new_state.params
         )
 
     # The stages -----------------------------------------------------------------
-
-    def rollout(self, state: ReplayState, key: PRNGKeyArray) -> tuple[Streams, Rollout]:
-        """Collect `rollout_length` steps from every stream."""
-        length = self.windows.sequence_length
-        return collect(
-            lambda memory, inputs, key: self.act(state.params, memory, inputs, key=key),
-            None,
-            self.vector_env,
-            state.streams,
-            key=key,
-            num_sequences=self.rollout_length // length,
-            sequence_length=length,
-            keep_finals=True,
-        )
 
     def step_on(
         self, state: ReplayState, window: Window, number: Int[Array, ""]

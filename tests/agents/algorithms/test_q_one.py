@@ -18,6 +18,7 @@ import pytest
 
 import memory_models
 from agents.algorithms.dqn import DQN
+from agents.algorithms.replaying import play
 from agents.algorithms.windows import at_places
 from agents.base import Inputs
 from agents.experience.normalize import split_trainable
@@ -70,8 +71,8 @@ def case_of(memory="gru", env=None, **settings):
     state = state._replace(target=target)
 
     @jax.jit
-    def play(state, key):
-        streams, rollout = agent.rollout(state, key)
+    def played(state):
+        streams, rollout = play(agent, state)
         replay, marks = agent.windows.write(
             state.replay, state.marks, rollout, state.updates
         )
@@ -81,8 +82,8 @@ def case_of(memory="gru", env=None, **settings):
         return state, rollout.transitions.extras.values
 
     acted = []
-    for key in jax.random.split(jax.random.key(1), ROLLOUTS):
-        state, values = play(state, key)
+    for _ in range(ROLLOUTS):
+        state, values = played(state)
         acted.append(values)
     window = jax.jit(
         lambda state: agent.windows.sample(
@@ -312,13 +313,31 @@ def test_the_current_action_for_the_previous_one_is_seen():
 
 
 def test_bootstrapping_across_a_truncation_is_seen():
+    """What follows is the final observation, not the next episode's first."""
+    case = case_of("gru")
+    values, _, rows, layout = learned_values(case)
+    cut = np.asarray(rows.cut & layout.known)[:-1]
+    behind = np.asarray(at_places(values, layout.place + 1)).max(-1)[:-1]
+    following = np.asarray(at_places(values, layout.place)).max(-1)[1:]
+    difference = np.abs(behind - following)
+    assert cut.any() and difference[cut].min() > 1e-2
+    going_on = ~np.asarray(rows.terminated | rows.truncated)[:-1]
+    assert difference[going_on].max() == 0
+
+
+def test_an_end_that_nothing_tells_of_is_left_out():
+    """An episode begins behind a step that did not end one: a run was resumed there."""
     case = case_of("gru", n_step=1)
     error, known = errors(case)
     rows = case.window.rows
-    going_on = rows._replace(truncated=jnp.zeros_like(rows.truncated))
-    planted, counted = errors(case, case.window._replace(rows=going_on))
-    cut = np.asarray(rows.cut[:-1]) & known
-    assert counted.all() and np.abs(planted - error)[cut].max() > 1e-2
+    untold = rows._replace(
+        truncated=jnp.zeros_like(rows.truncated),
+        final=jnp.full_like(rows.final, -1),
+    )
+    window = case.window._replace(rows=untold, kept=jnp.zeros_like(case.window.kept))
+    planted, counted = errors(case, window)
+    cut = np.asarray(rows.cut[:-1])
+    assert not counted[cut].any() and counted[~cut].all()
     np.testing.assert_allclose(planted[known & ~cut], error[known & ~cut], atol=1e-5)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import memory_models
+from agents.algorithms.replaying import play
 from agents.algorithms.sac import SAC
 from agents.base import Inputs
 from agents.experience.normalize import split_trainable
@@ -65,8 +66,8 @@ def case_of(memory="gru", env=None, **settings):
     state = state._replace(target=target)
 
     @jax.jit
-    def play(state, key):
-        streams, rollout = agent.rollout(state, key)
+    def played(state):
+        streams, rollout = play(agent, state)
         replay, marks = agent.windows.write(
             state.replay, state.marks, rollout, state.updates
         )
@@ -76,8 +77,8 @@ def case_of(memory="gru", env=None, **settings):
         return state, rollout.transitions.extras
 
     acted = []
-    for key in jax.random.split(jax.random.key(1), ROLLOUTS):
-        state, policy = play(state, key)
+    for _ in range(ROLLOUTS):
+        state, policy = played(state)
         acted.append(policy)
     acted = jax.tree.map(lambda *x: np.concatenate(x), *acted)
     window = jax.jit(

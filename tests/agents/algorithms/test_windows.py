@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.algorithms.replaying import followed
+from agents.algorithms.replaying import followed, play
 from agents.experience.replay import Marks
 from agents.experience.rollout import Rollout
 from agents.running.updates import FINITE, make_update_loop
@@ -174,7 +174,7 @@ def test_the_rollout_is_written_with_the_states_that_entered():
     """Of every period, before its first row."""
     case = case_of("gru")
     agent, state = case.agent, case.state
-    streams, rollout = jax.jit(agent.rollout)(state, jax.random.key(9))
+    streams, rollout = jax.jit(lambda state: play(agent, state))(state)
     assert isinstance(rollout, Rollout) and streams is not None
     first = jax.tree.map(lambda x: x[0], rollout.memory_states)
     jax.tree.map(np.testing.assert_array_equal, first, state.streams.memory_state)

@@ -11,6 +11,7 @@ from gymnasium import spaces
 import agents
 import envs
 import memory_models
+from agents.algorithms.replaying import play
 from agents.experience.host import TRAINING, HostSource
 from envs.gymnasium_api import GymnasiumEnv
 from envs.host import spread_seeds
@@ -287,7 +288,7 @@ def test_what_followed_an_episode_that_broke_off_is_unknown():
     """A replay that goes on after a run was resumed: no return crosses the place."""
     agent = agent_on(Certain(), "dqn", replay_size=96, sequence_length=4, burn_in=0)
     state = jax.jit(agent.init)(jax.random.key(0))
-    _, rollout = agent.rollout(state, jax.random.key(1))
+    _, rollout = play(agent, state)
     steps = rollout.transitions
     broken = steps.inputs.start.at[5].set(True)  # and nothing ended at row 4
     quiet = jnp.zeros_like(steps.terminated)
