@@ -3,7 +3,9 @@
 Whatever does not depend on the state (the product of inputs and input weights) is
 computed by the model for all steps at once, before the scan. `cell_scan` takes any
 cell. A cell made of `Linear` layers trains faster in `recurrent_scan`. Unrolling the
-loop gains nothing on CPU.
+loop gains nothing on CPU. On accelerators, where every array that a step stores is a
+kernel of its own, only states are stored for the backward pass, which computes the cell
+again, and a round of the loop is `ROUND` steps.
 """
 
 from collections.abc import Callable
@@ -13,6 +15,10 @@ import jax
 from jaxtyping import Array, Bool
 
 from memory_models.base import State, select_state
+from memory_models.mechanisms.platform import by_platform
+
+ROUND = 4
+"""Steps per round of the loop on accelerators."""
 
 Cell = Callable[[State, Any], tuple[State, Any]]
 """`(state, projected input) -> (state, output)`, for one step."""
@@ -36,7 +42,7 @@ def cell_scan(
             the carried one, by `where`, at every start.
         inputs: a pytree of `[time, ...]`, usually the projected inputs.
         starts: true where a step is the first of an episode.
-        unroll: steps per iteration of the loop.
+        unroll: steps per iteration of the loop, on accelerators at least `ROUND`.
 
     Returns:
         The last state, and the outputs `[time, ...]`.
@@ -46,4 +52,11 @@ def cell_scan(
         now, start = element
         return cell(select_state(start, initial, carried), now)
 
-    return jax.lax.scan(body, state, (inputs, starts), unroll=unroll)
+    def plain(state, elements):
+        return jax.lax.scan(body, state, elements, unroll=unroll)
+
+    def lean(state, elements):
+        again = jax.checkpoint(body, prevent_cse=False)
+        return jax.lax.scan(again, state, elements, unroll=max(unroll, ROUND))
+
+    return by_platform(plain, lean, state, (inputs, starts))

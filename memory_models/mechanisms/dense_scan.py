@@ -10,6 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
+from memory_models.mechanisms.platform import by_platform
+
+ROUND = 4
+"""Steps per round of the loop on accelerators, where every store is a kernel."""
 
 
 def dense_scan(
@@ -37,7 +41,13 @@ def dense_scan(
         carried = dense_step(transition, now, select_state(start, zeros, carried))
         return carried, carried
 
-    return jax.lax.scan(body, state, (drive, starts))[1]
+    def plain(state, elements):
+        return jax.lax.scan(body, state, elements)[1]
+
+    def in_rounds(state, elements):
+        return jax.lax.scan(body, state, elements, unroll=ROUND)[1]
+
+    return by_platform(plain, in_rounds, state, (drive, starts))
 
 
 def dense_step(

@@ -53,7 +53,9 @@ def outputs_and_gradients(name):
     return outputs, inexact(of_model)
 
 
-@pytest.mark.parametrize("name", ["gru", "lmu", "gated_delta_net", "ffm", "rate"])
+@pytest.mark.parametrize(
+    "name", ["gru", "lmu", "slstm", "gated_delta_net", "ffm", "rate"]
+)
 def test_numbers_are_those_of_a_cpu(name, x64, request):
     outputs, gradients = outputs_and_gradients(name)
     request.getfixturevalue("as_on_an_accelerator")
@@ -73,6 +75,19 @@ def test_a_loop_stores_one_array(name):
     program = gradient_program(name, "cuda")
     assert (loops(program), stores(program)) == (2, 2)
     assert stores(gradient_program(name, "cpu")) > 2  # where stores are cheap
+
+
+@pytest.mark.parametrize(("name", "parts"), [("slstm", 4), ("ind_rnn", 1)])
+def test_the_scan_of_any_cell_stores_its_state_alone(name, parts):
+    """Besides, one loop stores outputs, and the other cotangents of what is given."""
+    assert stores(gradient_program(name, "cuda")) == parts + 2
+    assert stores(gradient_program(name, "cpu")) > parts + 2
+
+
+def test_a_dense_scan_takes_several_steps_a_round():
+    rounds = "tensor<64x4x3x8x16x"  # 256 steps of 3 streams, 8 channels of order 16
+    assert rounds in gradient_program("lmu", "cuda")
+    assert rounds not in gradient_program("lmu", "cpu")
 
 
 @pytest.mark.parametrize("name", ["ffm", "rg_lru"])
