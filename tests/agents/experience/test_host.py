@@ -143,6 +143,9 @@ def test_acting_is_recomputed_from_the_tape(mode):
         goes_on = ~np.asarray(tape.terminated[-1] | tape.truncated[-1])
         assert not np.asarray(streams.inputs.start)[goes_on].any()
         close(rows_of(streams.memory_state, goes_on), rows_of(memory, goes_on))
+        for _, after in played[number + 1 : number + 2]:
+            first = rows_of(after.transitions.inputs, 0)
+            close(rows_of(streams.inputs, goes_on), rows_of(first, goes_on))
     assert cuts > 2
 
 
