@@ -141,13 +141,14 @@ def first_replay_state(
 
 
 def update_from_replay(
-    agent: Any, state: ReplayState
+    agent: Any, state: ReplayState, *collected: Any
 ) -> tuple[ReplayState, Rollout, dict[str, Array]]:
     """Play, write it down, and learn from what is written.
 
     Args:
         agent: with `windows`, and the stages `rollout` and `step_on`.
         state: before.
+        *collected: streams and rollout, where they came from elsewhere.
 
     Returns:
         The new state, what was played, and metrics `[gradient steps]`.
@@ -156,7 +157,7 @@ def update_from_replay(
     rollout_key, learn_key = (key_for(key, x) for x in (Use.ROLLOUT, Use.LEARNING))
 
     # PLAY
-    streams, rollout = agent.rollout(state, rollout_key)
+    streams, rollout = collected or agent.rollout(state, rollout_key)
 
     # WRITE
     replay, marks = agent.windows.write(

@@ -33,7 +33,7 @@ from agents.algorithms.replaying import (
 )
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, at_places, memory_context
-from agents.base import Agent, Inputs, MemoryState, Params
+from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
@@ -226,9 +226,28 @@ class SAC(Agent):
         new_state, rollout, losses = update_from_replay(self, state)
         return new_state, replay_metrics(self, new_state, rollout, losses)
 
-    def stages(self, state: ReplayState) -> OrderedDict[str, Any]:
+    def gathering(self, state: ReplayState) -> Gathering:
+        """How `rollout` collects."""
+        length = self.windows.sequence_length
+        return Gathering(
+            key=key_for(jax.random.fold_in(state.key, state.updates), Use.ROLLOUT),
+            exploration=None,
+            num_sequences=self.rollout_length // length,
+            sequence_length=length,
+            values=False,
+            keep_finals=True,
+        )
+
+    def learn_from(
+        self, state: ReplayState, streams: Streams, rollout: Rollout
+    ) -> tuple[ReplayState, dict[str, Array]]:
+        """Write down what was played, and learn from what is written."""
+        new_state, _, losses = update_from_replay(self, state, streams, rollout)
+        return new_state, replay_metrics(self, new_state, rollout, losses)
+
+    def stages(self, state: ReplayState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        new_state, rollout, losses = update_from_replay(self, state)
+        new_state, rollout, losses = update_from_replay(self, state, *collected)
         return OrderedDict(
             rollout=rollout.transitions, learning=losses, parameters=new_state.params
         )

@@ -212,11 +212,11 @@ def certain():
     return env
 
 
-@pytest.mark.parametrize("name", ["ppo", "dqn", "pqn"])
+@pytest.mark.parametrize("name", ["ppo", "dqn", "pqn", "sac"])
 def test_equals_the_compiled_rollout(name):
     """The same task in numpy: every array of the rollout, and of the state learned."""
     settings = {"normalize_reward": True, "previous_action": True}
-    if name == "dqn":
+    if name in ("dqn", "sac"):
         settings |= {"replay_size": 96, "learning_starts": 0, "batch_size": 4}
         settings |= {"sequence_length": 4, "gradient_steps": 2}
     compiled = agent_on(Certain(), name, **settings)
@@ -235,7 +235,7 @@ def test_equals_the_compiled_rollout(name):
         collected = source.collect(other.params, gathering(other), streams)
         other, found = learn(other, *collected)
         streams = other.streams
-        if name != "dqn":
+        if name in ("ppo", "pqn"):
             close(found, metrics)
     source.close()
     close(other.params, state.params)
@@ -246,7 +246,7 @@ def test_equals_the_compiled_rollout(name):
             getattr(other.streams.env_state, field),
             getattr(state.streams.env_state, field),
         )
-    if name == "dqn":
+    if name in ("dqn", "sac"):
         close((other.replay, other.marks), (state.replay, state.marks))
 
 
