@@ -20,12 +20,11 @@ from jaxtyping import Array, Key
 
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.experience.host_rows import (
-    Acted,
-    Noted,
     action_keys,
     blank,
-    cut_off,
+    entered,
     moved,
+    pick,
     put_rows,
 )
 from agents.experience.rollout import (
@@ -47,6 +46,9 @@ TRAINING = 1
 AHEAD = 2
 """Rollouts of room for rows that a stream has beyond the others."""
 
+_Row: Any = Transition
+"""Of arrays of numpy, or of shapes."""
+
 
 class HostSource:
     """The streams of an agent in numpy environments.
@@ -67,12 +69,12 @@ class HostSource:
         self._vector = HostVector(agent.env, agent.num_envs)  # type: ignore[arg-type]
         self._seeds = spread_seeds(TRAINING, seed, begun, agent.num_envs)
         self._streams = np.arange(agent.num_envs)
-        self._act = jax.jit(self._acting, donate_argnums=1)
+        self._act = jax.jit(self._acting)
         self._remember = jax.jit(put_rows, donate_argnums=0)
         self._value = jax.jit(self._valuing)
-        self._cut = jax.jit(cut_off, static_argnums=(0, 1))
+        self._entered = jax.jit(entered, static_argnums=(0, 1))
         self._action_keys = jax.jit(action_keys, static_argnums=(1, 2))
-        self._acted: Any = None
+        self._rows: Any = None
 
     def begin(self, streams: Streams) -> Streams:
         """Start an episode in every stream, whatever was under way.
@@ -90,8 +92,8 @@ class HostSource:
         self._returns, self._lengths = np.zeros(batch), np.zeros(batch, np.int32)
         # Where each stream writes, and whether it does.
         self._row, self._writes = np.zeros(batch, np.int32), np.ones(batch, bool)
-        self._held: tuple[HostStep, np.ndarray, np.ndarray, Any] | None = None
-        self._acted = None
+        self._held: tuple[Transition, np.ndarray, np.ndarray] | None = None
+        self._rows = None
         zeros = jax.tree.map(jnp.zeros_like, streams.discounted_return)
         return streams._replace(discounted_return=zeros)
 
@@ -110,7 +112,7 @@ class HostSource:
             rollout.
         """
         length = how.num_sequences * how.sequence_length
-        if self._acted is None:
+        if self._rows is None:
             self._make_room(params, how, length)
         self._ended = np.zeros(3)
         count, keys = 0, None
@@ -132,29 +134,21 @@ class HostSource:
     def _advance(self, params: Params, how: Gathering, keys: Any, time: int) -> None:
         """One step of every stream: act, write down the last one, let them step."""
         self._keep_memory(how.sequence_length)
-        place = np.where(self._writes, self._row, len(self._noted.reward))
-        where = np.int32(time) if self._vector.same_step else place
-        action, memory_state, self._acted = self._act(
-            params,
-            self._acted,
-            self._memory,
-            self._inputs,
-            how.exploration,
-            keys,
-            np.int32(time),
-            where,
+        action, memory_state, extras = self._act(
+            params, self._memory, self._inputs, how.exploration, keys, np.int32(time)
         )
         self._note()
         sent = np.asarray(action)
         self._vector.send(sent)
         step = self._vector.receive()
         written = self._writes & ~step.ignored
+        reward = step.reward.astype(float_dtype())
         inputs = next_inputs(
             self._inputs,
             observation=step.observation,
             start=step.start,
             action=action,
-            reward=step.reward.astype(float_dtype()),
+            reward=reward,
             action_mask=None,
         )
         value = np.zeros(len(written), float_dtype())
@@ -163,7 +157,17 @@ class HostSource:
             value = self._value(
                 params, memory_state, inputs, step.final_observation, cut
             )
-        self._held = step._replace(ignored=~written), self._row.copy(), sent, value
+        row = _Row(
+            inputs=self._inputs,
+            action=sent,
+            extras=extras,
+            reward=reward,
+            terminated=step.terminated,
+            truncated=step.truncated,
+            bootstrap_value=value,
+            finals=Finals(step.final_observation, None) if how.keep_finals else None,
+        )
+        self._held = row, self._row.copy(), written
         self._inputs, self._memory = inputs, memory_state
         self._row = self._row + written.astype(np.int32)
         if not self._vector.same_step:
@@ -172,24 +176,16 @@ class HostSource:
     def _acting(
         self,
         params: Params,
-        acted: Acted,
         memory_state: MemoryState,
         inputs: Inputs,
         exploration: Array | None,
         keys: Key[Array, "length batch"],
         time: Array,
-        where: Array,
-    ) -> tuple[Any, MemoryState, Acted]:
-        """Act, and write down what the device knows: compiled."""
-        action, memory_state, extras = self.agent.act(
+    ) -> tuple[Any, MemoryState, Any]:
+        """Act: compiled."""
+        return self.agent.act(
             params, memory_state, inputs, key=keys[time], exploration=exploration
         )
-        new = Acted(inputs, extras)
-        if where.ndim == 0:  # all streams write the same row: no scatter
-            acted = jax.tree.map(lambda x, y: x.at[where].set(y), acted, new)
-        else:
-            acted = put_rows(acted, new, where)
-        return action, memory_state, acted
 
     def _valuing(
         self,
@@ -218,30 +214,23 @@ class HostSource:
         return truncation_values(network.value, memory_state, inputs, step)
 
     def _note(self) -> None:
-        """Write down what the host knows of the last step."""
+        """Write the last step down."""
         if self._held is None:
             return
-        (step, row, sent, value), self._held = self._held, None
+        (step, row, written), self._held = self._held, None
         stream: Any = slice(None)  # all of them, in one row
         at: Any = row[0]
         if not self._vector.same_step:
-            stream = np.flatnonzero(~step.ignored)
+            stream = np.flatnonzero(written)
             at = (row[stream], stream)
-        noted = self._noted
-        noted.action[at] = sent[stream]
-        noted.reward[at] = step.reward[stream]
-        noted.terminated[at] = step.terminated[stream]
-        noted.truncated[at] = step.truncated[stream]
-        noted.bootstrap_value[at] = np.asarray(value)[stream]
-        if noted.finals is not None:
-            jax.tree.map(
-                lambda kept, new: kept.__setitem__(at, new[stream]),
-                noted.finals,
-                step.final_observation,
-            )
-        self._returns[stream] += step.reward[stream]
-        self._lengths[stream] += 1
-        ended = (step.terminated | step.truncated) & ~step.ignored
+
+        def put(kept: np.ndarray, new: Any) -> None:
+            kept[at] = np.asarray(new)[stream]
+
+        jax.tree.map(put, self._rows, step)
+        self._returns += np.where(written, step.reward, 0)
+        self._lengths += written
+        ended = (step.terminated | step.truncated) & written
         if ended.any():
             returns, lengths = self._returns[ended], self._lengths[ended]
             self._ended += (ended.sum(), returns.sum(), lengths.sum())
@@ -254,7 +243,7 @@ class HostSource:
         """
         near = self._row - self._row.min() <= length
         self._writes = np.where(step.start, near, self._writes)
-        if self._row.max() >= len(self._noted.reward):
+        if self._row.max() >= len(self._rows.reward):
             raise HostError(
                 f"stream {int(self._row.argmax())} of {self._vector.name} is "
                 f"{AHEAD} rollouts ahead of stream {int(self._row.argmin())} within "
@@ -266,40 +255,25 @@ class HostSource:
 
     def _make_room(self, params: Params, how: Gathering, length: int) -> None:
         """Blank rows: of one rollout, and where streams get ahead, of more."""
-        agent, batch = self.agent, self.agent.num_envs
+        batch = self.agent.num_envs
         rows = length if self._vector.same_step else (1 + AHEAD) * length
 
-        def act(params: Params, memory: MemoryState, inputs: Inputs, keys: Any) -> Any:
-            action, _, extras = agent.act(
-                params, memory, inputs, key=keys, exploration=how.exploration
-            )
-            return action, Acted(inputs, extras)
-
-        keys = jax.random.split(jax.random.key(0), batch)
-        action, shapes = jax.eval_shape(act, params, self._memory, self._inputs, keys)
-        self._acted = blank(rows, shapes)
-        self._entering = blank(rows // how.sequence_length, self._memory)
-        finals = None
-        if how.keep_finals:
-            finals = jax.tree.map(
-                lambda x: np.zeros((rows, *x.shape), x.dtype), self._inputs.observation
-            )
-        numbers = np.zeros((rows, batch), float_dtype())
-        flags = np.zeros((rows, batch), bool)
-        self._noted = Noted(
-            action=np.zeros((rows, *action.shape), action.dtype),
-            reward=numbers,
-            terminated=flags,
-            truncated=flags.copy(),
-            bootstrap_value=numbers.copy(),
-            finals=finals,
+        keys = jax.random.split(jax.random.key(0), (1, batch))
+        action, _, extras = jax.eval_shape(
+            self._acting, params, self._memory, self._inputs, how.exploration, keys, 0
         )
+        number = jax.ShapeDtypeStruct((batch,), float_dtype())
+        flag = jax.ShapeDtypeStruct((batch,), bool)
+        finals = Finals(self._inputs.observation, None) if how.keep_finals else None
+        step = _Row(self._inputs, action, extras, number, flag, flag, number, finals)
+        self._rows = jax.tree.map(lambda x: np.zeros((rows, *x.shape), x.dtype), step)
+        self._entering = blank(rows // how.sequence_length, self._memory)
 
     def _keep_memory(self, sequence_length: int) -> None:
         """Keep the memory that enters a sequence."""
         begins = self._row % sequence_length == 0
         if begins.any():
-            sequences = len(self._noted.reward) // sequence_length
+            sequences = len(self._rows.reward) // sequence_length
             place = np.where(begins, self._row // sequence_length, sequences)
             self._entering = self._remember(self._entering, self._memory, place)
 
@@ -307,26 +281,14 @@ class HostSource:
         self, before: Streams, how: Gathering, length: int
     ) -> tuple[Streams, Rollout]:
         """The rollout that is complete, and where the streams stand after it."""
-        acted, entering, inputs, memory_state = self._cut(
-            length,
-            how.num_sequences,
-            self._acted,
-            self._entering,
-            self._inputs,
-            self._memory,
-            self._row,
+        transitions = jax.tree.map(lambda x: x[:length].copy(), self._rows)
+        inputs, ahead = self._inputs, self._row > length
+        entering, memory_state = self._entered(
+            how.num_sequences, bool(ahead.any()), self._entering, self._memory, ahead
         )
-        noted = jax.tree.map(lambda x: x[:length].copy(), self._noted)
-        transitions = Transition(
-            inputs=acted.inputs,
-            action=noted.action,
-            extras=acted.extras,
-            reward=noted.reward,
-            terminated=noted.terminated,
-            truncated=noted.truncated,
-            bootstrap_value=noted.bootstrap_value,
-            finals=None if noted.finals is None else Finals(noted.finals, None),
-        )
+        if ahead.any():  # what follows is written already
+            following = jax.tree.map(lambda x: x[length], self._rows.inputs)
+            inputs = jax.tree.map(lambda x, y: pick(np, ahead, x, y), following, inputs)
         dtype = float_dtype()
         episodes, returns, lengths = self._ended
         statistics = EpisodeStatistics(
@@ -337,9 +299,8 @@ class HostSource:
         )
         self._row = self._row - np.int32(length)
         if not self._vector.same_step:  # what is beyond begins the next rollout
-            self._acted = moved(length, self._acted)
+            self._rows = jax.tree.map(lambda x: np.roll(x, -length, 0), self._rows)
             self._entering = moved(how.num_sequences, self._entering)
-            self._noted = jax.tree.map(lambda x: np.roll(x, -length, 0), self._noted)
         env_state = VectorState(
             env_state=(),
             index=jnp.asarray(self._streams, jnp.int32),

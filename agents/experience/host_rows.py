@@ -1,36 +1,13 @@
-"""Rows that streams write on the host: blank ones, where they go, what is cut off."""
+"""Arrays of the device that a loop on the host needs: keys, and memories it keeps."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
-from agents.base import Inputs, MemoryState
+from agents.base import MemoryState
 from agents.keys import Use, key_for, row_keys
-
-
-class Acted(NamedTuple):
-    """What the device knows of every row, `[rows, batch, ...]`."""
-
-    inputs: Inputs
-    extras: Any
-
-
-class Noted(NamedTuple):
-    """What the host knows of every row, `[rows, batch, ...]` in numpy.
-
-    The action is here, because what the device writes down it may have computed once
-    more, and rounded another way.
-    """
-
-    action: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    bootstrap_value: np.ndarray
-    finals: Any
 
 
 def action_keys(
@@ -57,29 +34,31 @@ def moved(rows: int, tree: Any) -> Any:
     return jax.tree.map(lambda x: jnp.roll(x, -rows, axis=0), tree)
 
 
-def cut_off(
-    length: int,
+def pick(xp: Any, where: Any, new: Any, old: Any) -> Any:
+    """Rows of `new` where `where` holds, else of `old`; `xp` is numpy, or JAX's."""
+    return xp.where(where.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+
+def entered(
     sequences: int,
-    acted: Acted,
+    any_ahead: bool,
     entering: MemoryState,
-    inputs: Inputs,
     memory_state: MemoryState,
-    row: Int[Array, " batch"],
-) -> tuple[Acted, MemoryState, Inputs, MemoryState]:
-    """The first `length` rows, what entered their sequences, and what follows them.
+    ahead: Bool[Array, " batch"],
+) -> tuple[MemoryState, MemoryState]:
+    """What entered the sequences of a rollout, and what enters the row behind it.
 
-    Behind a stream that is ahead comes a row that is there already.
+    Args:
+        sequences: of the rollout.
+        any_ahead: whether any stream is.
+        entering: memories that entered these and further sequences.
+        memory_state: of the streams now.
+        ahead: which of them have played on since the rollout.
     """
-    tape = jax.tree.map(lambda x: x[:length], acted)
-    entered = jax.tree.map(lambda x: x[:sequences], entering)
-    if acted.inputs.start.shape[0] > length:
-
-        def pick(new: Array, now: Array) -> Array:
-            ahead = (row > length).reshape(-1, *(1,) * (new.ndim - 1))
-            return jnp.where(ahead, new, now)
-
-        next_row = jax.tree.map(lambda x: x[length], acted.inputs)
-        inputs = jax.tree.map(pick, next_row, inputs)
-        entering_next = jax.tree.map(lambda x: x[sequences], entering)
-        memory_state = jax.tree.map(pick, entering_next, memory_state)
-    return tape, entered, inputs, memory_state
+    first = jax.tree.map(lambda x: x[:sequences], entering)
+    if any_ahead:
+        behind = jax.tree.map(lambda x: x[sequences], entering)
+        memory_state = jax.tree.map(
+            lambda x, y: pick(jnp, ahead, x, y), behind, memory_state
+        )
+    return first, memory_state

@@ -144,6 +144,9 @@ def test_acting_is_recomputed_from_the_tape(mode):
         goes_on = ~np.asarray(tape.terminated[-1] | tape.truncated[-1])
         assert not np.asarray(streams.inputs.start)[goes_on].any()
         close(rows_of(streams.memory_state, goes_on), rows_of(memory, goes_on))
+        for _, after in played[number + 1 : number + 2]:
+            first = rows_of(after.transitions.inputs, 0)
+            close(rows_of(streams.inputs, goes_on), rows_of(first, goes_on))
     assert cuts > 2
 
 
@@ -210,11 +213,11 @@ def certain():
     return env
 
 
-@pytest.mark.parametrize("name", ["ppo", "dqn", "pqn"])
+@pytest.mark.parametrize("name", ["ppo", "dqn", "pqn", "sac"])
 def test_equals_the_compiled_rollout(name):
     """The same task in numpy: every array of the rollout, and of the state learned."""
     settings = {"normalize_reward": True, "previous_action": True}
-    if name == "dqn":
+    if name in ("dqn", "sac"):
         settings |= {"replay_size": 96, "learning_starts": 0, "batch_size": 4}
         settings |= {"sequence_length": 4, "gradient_steps": 2}
     compiled = agent_on(Certain(), name, **settings)
@@ -233,7 +236,7 @@ def test_equals_the_compiled_rollout(name):
         collected = source.collect(other.params, gathering(other), streams)
         other, found = learn(other, *collected)
         streams = other.streams
-        if name != "dqn":
+        if name in ("ppo", "pqn"):
             close(found, metrics)
     source.close()
     close(other.params, state.params)
@@ -244,7 +247,7 @@ def test_equals_the_compiled_rollout(name):
             getattr(other.streams.env_state, field),
             getattr(state.streams.env_state, field),
         )
-    if name == "dqn":
+    if name in ("dqn", "sac"):
         close((other.replay, other.marks), (state.replay, state.marks))
 
 
