@@ -8,6 +8,7 @@ number that no split and no counter (updates, steps, streams) reaches.
 """
 
 import enum
+from typing import Any
 
 import jax
 import numpy as np
@@ -77,3 +78,9 @@ def step_keys(
 ) -> tuple[Keys, PRNGKeyArray]:
     """Keys of one step: those to act with, one per stream, and that of the task."""
     return row_keys(key_for(key, Use.ACTION), index), key_for(key, Use.TRANSITION)
+
+
+def update_keys(state: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Of the next update of an agent's state: to play with, and to learn with."""
+    key = jax.random.fold_in(state.key, state.updates)
+    return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)

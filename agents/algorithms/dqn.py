@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.losses import rescaled, unscaled
+from agents.algorithms.metrics import value_metrics
 from agents.algorithms.minibatches import stepped
 from agents.algorithms.optimizer import adam
 from agents.algorithms.replaying import (
@@ -34,7 +35,6 @@ from agents.algorithms.replaying import (
     play,
     replay_footprint,
     replay_gathering,
-    replay_metrics,
     write_and_learn,
 )
 from agents.algorithms.settings import check_ranges, check_replay
@@ -247,7 +247,7 @@ class DQN(Agent):
         new_state, losses = write_and_learn(self, state, streams, rollout)
         epsilon = mean_over(self.axis_name, self.epsilon(state).mean())
         return new_state, {
-            **replay_metrics(self, new_state, rollout, losses),
+            **value_metrics(self, streams, rollout, losses),
             "exploration/epsilon": epsilon,
         }
 

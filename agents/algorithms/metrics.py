@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from agents.devices import mean_over, sum_over
@@ -50,3 +52,24 @@ def episode_metrics(
         axis_name: of the devices that share the streams; None for one device.
     """
     return sum_over(axis_name, rollout.statistics).metrics(has_success)
+
+
+def value_metrics(
+    agent: Any, streams: Streams, rollout: Rollout, losses: dict[str, Array]
+) -> dict[str, Array]:
+    """Of episodes, of learning (means over its steps) and of memories.
+
+    Args:
+        agent: with the settings of `Agent`.
+        streams: where they stand after the rollout.
+        rollout: what was collected.
+        losses: what every step of the optimiser reported.
+    """
+    means = {
+        **jax.tree.map(jnp.mean, losses),
+        "memory/state_norm": memory_norm(streams.memory_state),
+    }
+    episodes = episode_metrics(
+        rollout, has_success="success" in agent.info_keys, axis_name=agent.axis_name
+    )
+    return {**episodes, **mean_over(agent.axis_name, means)}

@@ -1,16 +1,62 @@
 """Learning from a rollout in epochs of minibatches of whole sequences."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from agents.base import MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.normalize import split_trainable
+from agents.experience.rollout import Streams, first_streams
+from agents.experience.stagger import stagger
+from agents.keys import Use, key_for
+
+
+class RolloutState(NamedTuple):
+    """Everything that evolves in a run of an agent that learns from rollouts.
+
+    Attributes:
+        params: arrays of the network, statistics included.
+        optimizer_state: Optax's.
+        streams: environments, inputs and memory states, `[batch, ...]`.
+        key: the run's key; updates fold their number into it.
+        updates: updates made so far.
+    """
+
+    params: Params
+    optimizer_state: optax.OptState
+    streams: Streams
+    key: PRNGKeyArray
+    updates: Int[Array, ""]
+
+
+def first_rollout_state(
+    agent: Any, key: PRNGKeyArray, params: Params | None
+) -> RolloutState:
+    """A state before any experience.
+
+    Args:
+        agent: with an `optimizer` and the settings of `Agent`.
+        key: the seed's.
+        params: to begin with, in place of new ones.
+    """
+    network = agent.build_network(key_for(key, Use.NETWORK))
+    if params is not None:
+        network = agent.network(params)
+    params = eqx.filter(network, eqx.is_array)
+    streams = first_streams(agent, network, key=key)
+    run_key = key_for(key, Use.RUN)
+    if agent.staggered_starts:
+        streams = stagger(agent, params, streams, key=run_key)
+    optimizer_state = agent.optimizer.init(split_trainable(params)[0])
+    updates = jnp.zeros((), jnp.int32)
+    return RolloutState(params, optimizer_state, streams, run_key, updates)
+
 
 Loss = Callable[[Params, MemoryState, Any], tuple[Float[Array, ""], dict[str, Array]]]
 """Of parameters, the memory state that entered each sequence, and the sequences."""

@@ -12,16 +12,16 @@ import functools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from agents.algorithms import minibatches
 from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.algorithms.metrics import rollout_metrics
+from agents.algorithms.minibatches import RolloutState
 from agents.algorithms.optimizer import adam
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
 from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
@@ -29,7 +29,6 @@ from agents.devices import mean_over, sum_over
 from agents.experience.normalize import (
     Statistics,
     normalize_rollout,
-    split_trainable,
     with_statistics,
 )
 from agents.experience.returns import generalized_advantage, standardized
@@ -39,33 +38,13 @@ from agents.experience.rollout import (
     Transition,
     as_sequences,
     collect,
-    first_streams,
 )
-from agents.experience.stagger import stagger
 from agents.footprint import Part
-from agents.keys import Use, key_for
+from agents.keys import update_keys
 from agents.networks.actor_critic import ActorCritic
 from agents.networks.build import build_actor_critic
 from agents.networks.distributions import PolicySpec, Squash
 from envs.vector import VectorEnv
-
-
-class PPOState(NamedTuple):
-    """Everything that evolves in a run.
-
-    Attributes:
-        params: arrays of the network, statistics included.
-        optimizer_state: Optax's.
-        streams: environments, inputs and memory states, `[batch, ...]`.
-        key: the run's key; updates fold their number into it.
-        updates: updates made so far.
-    """
-
-    params: Params
-    optimizer_state: optax.OptState
-    streams: Streams
-    key: PRNGKeyArray
-    updates: Int[Array, ""]
 
 
 class Batch(NamedTuple):
@@ -215,19 +194,9 @@ class PPO(Agent):
 
     # The agent contract ---------------------------------------------------------
 
-    def init(self, key: PRNGKeyArray, params: Params | None = None) -> PPOState:
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> RolloutState:
         """A state before any experience."""
-        network = self.build_network(key_for(key, Use.NETWORK))
-        if params is not None:
-            network = self.network(params)
-        params = eqx.filter(network, eqx.is_array)
-        streams = first_streams(self, network, key=key)
-        run_key = key_for(key, Use.RUN)
-        if self.staggered_starts:
-            streams = stagger(self, params, streams, key=run_key)
-        optimizer_state = self.optimizer.init(split_trainable(params)[0])
-        updates = jnp.zeros((), jnp.int32)
-        return PPOState(params, optimizer_state, streams, run_key, updates)
+        return minibatches.first_rollout_state(self, key, params)
 
     def act(
         self,
@@ -255,14 +224,14 @@ class PPO(Agent):
         extras = Extras(raw, distribution.log_prob(raw), value)
         return distribution.action(raw), memory_state, extras
 
-    def update(self, state: PPOState) -> tuple[PPOState, dict[str, Array]]:
+    def update(self, state: RolloutState) -> tuple[RolloutState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
         return self.learn_from(state, *self._collected(state))
 
-    def gathering(self, state: PPOState) -> Gathering:
+    def gathering(self, state: RolloutState) -> Gathering:
         """How `rollout` collects."""
         return Gathering(
-            key=self._keys(state)[0],
+            key=update_keys(state)[0],
             exploration=None,
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
@@ -271,13 +240,13 @@ class PPO(Agent):
         )
 
     def learn_from(
-        self, state: PPOState, streams: Streams, rollout: Rollout
-    ) -> tuple[PPOState, dict[str, Array]]:
+        self, state: RolloutState, streams: Streams, rollout: Rollout
+    ) -> tuple[RolloutState, dict[str, Array]]:
         """Learn from a rollout that the state's parameters collected."""
         streams, rollout, batch, params, optimizer_state, losses = self._learned(
             state, streams, rollout
         )
-        new_state = PPOState(
+        new_state = RolloutState(
             params, optimizer_state, streams, state.key, state.updates + 1
         )
         losses = mean_over(self.axis_name, jax.tree.map(jnp.mean, losses))
@@ -289,7 +258,7 @@ class PPO(Agent):
             axis_name=self.axis_name,
         )
 
-    def stages(self, state: PPOState, *collected: Any) -> OrderedDict[str, Any]:
+    def stages(self, state: RolloutState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
         streams, rollout = collected or self._collected(state)
         _, rollout, batch, params, _, losses = self._learned(state, streams, rollout)
@@ -300,15 +269,12 @@ class PPO(Agent):
             parameters=params,
         )
 
-    def _keys(self, state: PPOState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-        """Of the next update: to collect with, and to learn with."""
-        key = jax.random.fold_in(state.key, state.updates)
-        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
+    def _collected(self, state: RolloutState) -> tuple[Streams, Rollout]:
+        return self.rollout(state.params, state.streams, update_keys(state)[0])
 
-    def _collected(self, state: PPOState) -> tuple[Streams, Rollout]:
-        return self.rollout(state.params, state.streams, self._keys(state)[0])
-
-    def _learned(self, state: PPOState, streams: Streams, rollout: Rollout) -> tuple:
+    def _learned(
+        self, state: RolloutState, streams: Streams, rollout: Rollout
+    ) -> tuple:
         # STATISTICS: in force for rewards now, for observations from the next update.
         statistics, streams, rollout = self.normalized(state.params, streams, rollout)
 
@@ -321,7 +287,7 @@ class PPO(Agent):
             state.optimizer_state,
             batch,
             rollout.memory_states,
-            self._keys(state)[1],
+            update_keys(state)[1],
         )
         params = with_statistics(params, statistics)
         return streams, rollout, batch, params, optimizer_state, losses

@@ -12,7 +12,6 @@ import functools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,7 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from agents.algorithms import minibatches
 from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.footprint import rollout_footprint
-from agents.algorithms.metrics import episode_metrics
+from agents.algorithms.metrics import value_metrics
+from agents.algorithms.minibatches import RolloutState
 from agents.algorithms.optimizer import adam
 from agents.algorithms.settings import check_ranges, check_sequences
 from agents.algorithms.windows import at_places
@@ -31,7 +31,6 @@ from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import (
     Statistics,
     normalize_rollout,
-    split_trainable,
     with_statistics,
 )
 from agents.experience.returns import lambda_returns, rests_on
@@ -40,26 +39,13 @@ from agents.experience.rollout import (
     Streams,
     as_sequences,
     collect,
-    first_streams,
 )
-from agents.experience.stagger import stagger
 from agents.experience.tape import Finals, lay_out, on_tape, rows_of_finals
 from agents.footprint import Part
-from agents.keys import Use, key_for
+from agents.keys import update_keys
 from agents.networks.action_values import ActionValues
 from agents.networks.build import build_action_values
 from agents.networks.choices import Choices, masked, value_of
-from agents.networks.torso import memory_norm
-
-
-class PQNState(NamedTuple):
-    """Everything that evolves in a run; the fields are those of `PPOState`."""
-
-    params: Params
-    optimizer_state: optax.OptState
-    streams: Streams
-    key: PRNGKeyArray
-    updates: Int[Array, ""]
 
 
 class Batch(NamedTuple):
@@ -209,19 +195,9 @@ class PQN(Agent):
 
     # The agent contract ---------------------------------------------------------
 
-    def init(self, key: PRNGKeyArray, params: Params | None = None) -> PQNState:
+    def init(self, key: PRNGKeyArray, params: Params | None = None) -> RolloutState:
         """A state before any experience."""
-        network = self.build_network(key_for(key, Use.NETWORK))
-        if params is not None:
-            network = self.network(params)
-        params = eqx.filter(network, eqx.is_array)
-        streams = first_streams(self, network, key=key)
-        run_key = key_for(key, Use.RUN)
-        if self.staggered_starts:
-            streams = stagger(self, params, streams, key=run_key)
-        optimizer_state = self.optimizer.init(split_trainable(params)[0])
-        updates = jnp.zeros((), jnp.int32)
-        return PQNState(params, optimizer_state, streams, run_key, updates)
+        return minibatches.first_rollout_state(self, key, params)
 
     def act(
         self,
@@ -240,14 +216,14 @@ class PQN(Agent):
             self, params, memory_state, inputs, key=key, exploration=exploration
         )
 
-    def update(self, state: PQNState) -> tuple[PQNState, dict[str, Array]]:
+    def update(self, state: RolloutState) -> tuple[RolloutState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
         return self.learn_from(state, *self._collected(state))
 
-    def gathering(self, state: PQNState) -> Gathering:
+    def gathering(self, state: RolloutState) -> Gathering:
         """How `rollout` collects."""
         return Gathering(
-            key=self._keys(state)[0],
+            key=update_keys(state)[0],
             exploration=self.epsilon(state.streams, state.updates),
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
@@ -256,25 +232,17 @@ class PQN(Agent):
         )
 
     def learn_from(
-        self, state: PQNState, streams: Streams, rollout: Rollout
-    ) -> tuple[PQNState, dict[str, Array]]:
+        self, state: RolloutState, streams: Streams, rollout: Rollout
+    ) -> tuple[RolloutState, dict[str, Array]]:
         """Learn from a rollout that the state's parameters collected."""
         new_state, losses = self._learned(state, streams, rollout)
-        means = {
-            **jax.tree.map(jnp.mean, losses),
-            "memory/state_norm": memory_norm(new_state.streams.memory_state),
-            "exploration/epsilon": self.epsilon(state.streams, state.updates).mean(),
-        }
+        epsilon = self.epsilon(state.streams, state.updates).mean()
         return new_state, {
-            **episode_metrics(
-                rollout,
-                has_success="success" in self.info_keys,
-                axis_name=self.axis_name,
-            ),
-            **mean_over(self.axis_name, means),
+            **value_metrics(self, streams, rollout, losses),
+            "exploration/epsilon": mean_over(self.axis_name, epsilon),
         }
 
-    def stages(self, state: PQNState, *collected: Any) -> OrderedDict[str, Any]:
+    def stages(self, state: RolloutState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
         streams, rollout = collected or self._collected(state)
         new_state, losses = self._learned(state, streams, rollout)
@@ -290,19 +258,14 @@ class PQN(Agent):
         """How likely each stream is to try any action."""
         return epsilon_of(self, streams.env_state.index, updates)
 
-    def _keys(self, state: PQNState) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-        """Of the next update: to collect with, and to learn with."""
-        key = jax.random.fold_in(state.key, state.updates)
-        return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
-
-    def _collected(self, state: PQNState) -> tuple[Streams, Rollout]:
+    def _collected(self, state: RolloutState) -> tuple[Streams, Rollout]:
         epsilon = self.epsilon(state.streams, state.updates)
-        key = self._keys(state)[0]
+        key = update_keys(state)[0]
         return self.rollout(state.params, state.streams, key, epsilon)
 
     def _learned(
-        self, state: PQNState, streams: Streams, rollout: Rollout
-    ) -> tuple[PQNState, dict[str, Array]]:
+        self, state: RolloutState, streams: Streams, rollout: Rollout
+    ) -> tuple[RolloutState, dict[str, Array]]:
         # STATISTICS: in force for rewards now, for observations from the next update.
         statistics, streams, scaled = self.normalized(state.params, streams, rollout)
 
@@ -318,11 +281,11 @@ class PQN(Agent):
             num_epochs=self.num_epochs,
             num_minibatches=self.num_minibatches,
             axis_name=self.axis_name,
-            key=self._keys(state)[1],
+            key=update_keys(state)[1],
         )
         params = with_statistics(params, statistics)
         updates = state.updates + 1
-        new_state = PQNState(params, optimizer_state, streams, state.key, updates)
+        new_state = RolloutState(params, optimizer_state, streams, state.key, updates)
         return new_state, losses
 
     # The stages -----------------------------------------------------------------

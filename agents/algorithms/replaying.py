@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from agents.algorithms.metrics import episode_metrics
 from agents.base import Gathering, Params
-from agents.devices import mean_over, sum_over
+from agents.devices import sum_over
 from agents.experience.normalize import (
     Moments,
     normalize_rollout,
@@ -23,8 +22,7 @@ from agents.experience.replay import Marks, Replay, Window
 from agents.experience.rollout import Rollout, Streams, collect, first_streams
 from agents.experience.stagger import stagger
 from agents.footprint import Part, bytes_of, of_streams
-from agents.keys import Use, key_for
-from agents.networks.torso import memory_norm
+from agents.keys import Use, key_for, update_keys
 
 Step = Callable[
     [Any, Window, Int[Array, ""]], tuple[Any, tuple[Array, Array], dict[str, Array]]
@@ -140,17 +138,11 @@ def first_replay_state(
     )
 
 
-def keys_of(state: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """Of the next update: to play with, and to learn with."""
-    key = jax.random.fold_in(state.key, state.updates)
-    return key_for(key, Use.ROLLOUT), key_for(key, Use.LEARNING)
-
-
 def replay_gathering(agent: Any, state: Any, exploration: Array | None) -> Gathering:
     """How an agent with a replay plays: what steps led to is kept, and not valued."""
     length = agent.windows.sequence_length
     return Gathering(
-        key=keys_of(state)[0],
+        key=update_keys(state)[0],
         exploration=exploration,
         num_sequences=agent.rollout_length // length,
         sequence_length=length,
@@ -206,7 +198,7 @@ def write_and_learn(
     )
 
     # LEARN
-    key = keys_of(state)[1]
+    key = update_keys(state)[1]
     state = state._replace(
         streams=streams, replay=replay, marks=marks, updates=state.updates + 1
     )
@@ -215,20 +207,6 @@ def write_and_learn(
     )
     params = with_statistics(state.params, statistics)
     return state._replace(params=params), losses
-
-
-def replay_metrics(
-    agent: Any, state: ReplayState, rollout: Rollout, losses: dict[str, Array]
-) -> dict[str, Array]:
-    """What an update reports: of episodes, of learning, of memories."""
-    means = {
-        **jax.tree.map(jnp.mean, losses),
-        "memory/state_norm": memory_norm(state.streams.memory_state),
-    }
-    episodes = episode_metrics(
-        rollout, has_success="success" in agent.info_keys, axis_name=agent.axis_name
-    )
-    return {**episodes, **mean_over(agent.axis_name, means)}
 
 
 def followed(

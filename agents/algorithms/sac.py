@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from agents.algorithms.metrics import value_metrics
 from agents.algorithms.minibatches import stepped
 from agents.algorithms.optimizer import adam
 from agents.algorithms.replaying import (
@@ -30,7 +31,6 @@ from agents.algorithms.replaying import (
     play,
     replay_footprint,
     replay_gathering,
-    replay_metrics,
     write_and_learn,
 )
 from agents.algorithms.settings import check_ranges, check_replay
@@ -236,7 +236,7 @@ class SAC(Agent):
     ) -> tuple[ReplayState, dict[str, Array]]:
         """Write down what was played, and learn from what is written."""
         new_state, losses = write_and_learn(self, state, streams, rollout)
-        return new_state, replay_metrics(self, new_state, rollout, losses)
+        return new_state, value_metrics(self, streams, rollout, losses)
 
     def stages(self, state: ReplayState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""

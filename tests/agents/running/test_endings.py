@@ -63,14 +63,14 @@ def while_training(monkeypatch, updates, act):
 
 
 def test_ctrl_c_while_compiling(whole, tmp_path, monkeypatch):
-    compile_updates = trainer.compile_updates
+    make_updates = trainer.make_updates
 
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return compile_updates(*arguments)
+        return make_updates(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "compile_updates", interrupted)
+        patch.setattr(trainer, "make_updates", interrupted)
         with pytest.raises(agents.Stopped) as stopped:
             tiny.start(f"run_directory={tmp_path}")
     assert stopped.value.signal_number == signal.SIGINT
