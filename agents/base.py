@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from agents.footprint import Part, bytes_of
 from agents.spaces import null_actions
@@ -182,6 +182,17 @@ class Agent(abc.ABC):
             rollout: what was collected, as `gathering` says.
         """
         raise NotImplementedError
+
+    def exploration(
+        self, index: Int[Array, " batch"], updates: Int[Array, ""]
+    ) -> Float[Array, " batch"] | None:
+        """What `act` is told while the agent gathers; None for the policy itself.
+
+        Args:
+            index: each stream's own number.
+            updates: made so far.
+        """
+        return None
 
     @property
     def learns_from_rollouts(self) -> bool:

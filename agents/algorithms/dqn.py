@@ -26,13 +26,10 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.losses import rescaled, unscaled
 from agents.algorithms.metrics import value_metrics
-from agents.algorithms.minibatches import stepped
-from agents.algorithms.optimizer import adam
+from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.replaying import (
     ReplayState,
     first_replay_state,
-    followed,
-    play,
     replay_footprint,
     replay_gathering,
     write_and_learn,
@@ -43,9 +40,9 @@ from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import split_trainable
-from agents.experience.replay import Replay, Window
+from agents.experience.replay import Window
 from agents.experience.returns import n_step_returns
-from agents.experience.rollout import Rollout, Streams
+from agents.experience.rollout import Rollout, Streams, play
 from agents.footprint import Part
 from agents.networks.action_values import ActionValues
 from agents.networks.build import build_action_values
@@ -100,10 +97,6 @@ class DQN(Agent):
 
     stream_fields: ClassVar[tuple[str, ...]] = ("streams", "replay", "marks")
     written_once: ClassVar[tuple[str, ...]] = ("replay",)
-    learned_fields: ClassVar[tuple[str, ...]] = (
-        *("params", "target", "optimizer_state"),
-        "marks",
-    )
 
     rollout_length: int = 32
     replay_size: int = 200_000
@@ -169,12 +162,7 @@ class DQN(Agent):
 
     def footprint(self) -> dict[str, Part]:
         """What one seed needs in memory."""
-        return replay_footprint(
-            self,
-            lambda params, state, window: self.loss(
-                params, state.target, state.replay, window
-            )[0],
-        )
+        return replay_footprint(self)
 
     @functools.cached_property
     def windows(self) -> Windows:
@@ -199,15 +187,11 @@ class DQN(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        steps = None
-        if self.anneal_learning_rate and self.total_updates is not None:
-            steps = self.total_updates * self.optimizer_steps
-        return adam(
-            self.learning_rate,
-            max_gradient_norm=self.max_gradient_norm,
-            annealed_over=steps,
-            memory_learning_rate=self.memory_learning_rate,
-        )
+        return optimizer_of(self)
+
+    def target_of(self, trainable: Params) -> Params:
+        """The part that has a target network: all of it."""
+        return trainable
 
     # The agent contract ---------------------------------------------------------
 
@@ -238,17 +222,18 @@ class DQN(Agent):
 
     def gathering(self, state: ReplayState) -> Gathering:
         """How experience is gathered: a little at random, each stream its own share."""
-        return replay_gathering(self, state, self.epsilon(state))
+        return replay_gathering(self, state)
 
     def learn_from(
         self, state: ReplayState, streams: Streams, rollout: Rollout
     ) -> tuple[ReplayState, dict[str, Array]]:
         """Write down what was played, and learn from what is written."""
         new_state, losses = write_and_learn(self, state, streams, rollout)
-        epsilon = mean_over(self.axis_name, self.epsilon(state).mean())
+        index = state.streams.env_state.index
+        epsilon = self.exploration(index, state.updates).mean()
         return new_state, {
             **value_metrics(self, streams, rollout, losses),
-            "exploration/epsilon": epsilon,
+            "exploration/epsilon": mean_over(self.axis_name, epsilon),
         }
 
     def stages(self, state: ReplayState, *collected: Any) -> OrderedDict[str, Any]:
@@ -259,58 +244,32 @@ class DQN(Agent):
             rollout=rollout.transitions, learning=losses, parameters=new_state.params
         )
 
-    def epsilon(self, state: ReplayState) -> Float[Array, " batch"]:
+    def exploration(
+        self, index: Int[Array, " batch"], updates: Int[Array, ""]
+    ) -> Float[Array, " batch"]:
         """How likely each stream is to try any action."""
-        return epsilon_of(self, state.streams.env_state.index, state.updates)
+        return epsilon_of(self, index, updates)
 
     # The stages -----------------------------------------------------------------
 
-    def step_on(
-        self, state: ReplayState, window: Window, number: Int[Array, ""]
-    ) -> tuple[ReplayState, tuple[Array, Array], dict[str, Array]]:
-        """One step of the optimiser, the `number`-th of the run, on some windows."""
-        trainable, fixed = split_trainable(state.params)
-        gradients, (errors, metrics) = jax.grad(
-            lambda p: self.loss(
-                eqx.combine(p, fixed), state.target, state.replay, window
-            ),
-            has_aux=True,
-        )(trainable)
-        gradients = mean_over(self.axis_name, gradients)
-        metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
-        trainable, optimizer_state = stepped(
-            self.optimizer, gradients, state.optimizer_state, trainable
-        )
-        target = followed(
-            state.target,
-            trainable,
-            number,
-            period=self.target_period,
-            rate=self.target_rate,
-        )
-        params = eqx.combine(trainable, fixed)
-        state = state._replace(
-            params=params, target=target, optimizer_state=optimizer_state
-        )
-        return state, errors, metrics
-
     def loss(
-        self, params: Params, target: Params, replay: Replay, window: Window
+        self, params: Params, state: ReplayState, window: Window, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[tuple[Array, Array], dict[str, Array]]]:
         """Half the mean squared error of the values of what was done.
 
         Args:
             params: arrays of the network.
-            target: the trainable ones of the target network.
-            replay: what the windows were drawn from.
+            state: with the target network and what the windows were drawn from.
             window: the windows.
+            key: not used.
 
         Returns:
             The loss; the error of every row, and whether its return is known; metrics.
         """
-        tape, rows, layout = self.windows.tape(replay, window)
+        del key
+        tape, rows, layout = self.windows.tape(state.replay, window)
         values = self._values(params, window, tape)
-        others = eqx.combine(target, split_trainable(params)[1])
+        others = eqx.combine(state.target, split_trainable(params)[1])
         others = jax.lax.stop_gradient(self._values(others, window, tape))
 
         # What follows every row, as the target network sees it.

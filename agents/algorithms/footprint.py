@@ -1,20 +1,28 @@
 """What an agent that learns from rollouts needs in memory."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 
 from agents.experience.normalize import split_trainable
+from agents.experience.rollout import play
 from agents.footprint import Part, bytes_of, of_streams
 
 
-def rollout_footprint(agent: Any) -> dict[str, Part]:
-    """Parts of an agent with the stages `rollout`, `advantages` and `loss`."""
+def rollout_footprint(agent: Any, cut: Callable[..., Any]) -> dict[str, Part]:
+    """Parts of an agent that learns from a rollout by its `loss`.
+
+    Args:
+        agent: the agent.
+        cut: from parameters, streams and a rollout to what the loss is of,
+            `[sequence_length, sequences, ...]`.
+    """
     key = jax.eval_shape(jax.random.key, 0)
     state = jax.eval_shape(agent.init, key)
-    rollout = jax.eval_shape(agent.rollout, state.params, state.streams, key)[1]
-    batch = jax.eval_shape(agent.advantages, state.params, state.streams, rollout)
+    rollout = jax.eval_shape(lambda state: play(agent, state)[1], state)
+    batch = jax.eval_shape(cut, state.params, state.streams, rollout)
     learning = _learning(agent, state.params, batch, rollout.memory_states)
     weights = bytes_of((state.params, state.optimizer_state))
     lower = ("agent.num_envs", "agent.rollout_length", "memory.output_size")
@@ -28,7 +36,7 @@ def rollout_footprint(agent: Any) -> dict[str, Part]:
 
 def _learning(agent: Any, params: Any, batch: Any, memory_states: Any) -> int:
     """Bytes of the learner's copy, one minibatch, and its gradient with its inputs."""
-    sequences = batch.target.shape[1]
+    sequences = jax.tree.leaves(batch)[0].shape[1]
     size = sequences // agent.num_minibatches
 
     def minibatch(batch: Any, entering: Any) -> Any:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from agents.algorithms.optimizer import gradient_step
 from agents.base import MemoryState, Params
-from agents.devices import mean_over
 from agents.experience.normalize import split_trainable
 from agents.experience.rollout import Streams, first_streams
 from agents.experience.stagger import stagger
@@ -100,16 +100,14 @@ def learn(
         params, optimizer_state = carry
         chosen = jax.tree.map(lambda x: x[:, index], batch)
         state = jax.tree.map(lambda x: x[index], entering)
-        trainable, fixed = split_trainable(params)
-        gradients, metrics = jax.grad(
-            lambda p: loss(eqx.combine(p, fixed), state, chosen), has_aux=True
-        )(trainable)
-        gradients = mean_over(axis_name, gradients)
-        metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
-        trainable, optimizer_state = stepped(
-            optimizer, gradients, optimizer_state, trainable
+        params, optimizer_state, norm, metrics = gradient_step(
+            lambda p: loss(p, state, chosen),
+            optimizer,
+            params,
+            optimizer_state,
+            axis_name,
         )
-        return (eqx.combine(trainable, fixed), optimizer_state), metrics
+        return (params, optimizer_state), {**metrics, "loss/gradient_norm": norm}
 
     def epoch(carry: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
         order = jax.random.permutation(key, sequences)
@@ -118,17 +116,3 @@ def learn(
     keys = jax.random.split(key, num_epochs)
     learned, metrics = jax.lax.scan(epoch, (params, optimizer_state), keys)
     return *learned, metrics
-
-
-def stepped(
-    optimizer: optax.GradientTransformation,
-    gradients: Any,
-    optimizer_state: optax.OptState,
-    trainable: Any,
-) -> tuple[Any, optax.OptState]:
-    """Weights and optimiser state after one step."""
-    with jax.numpy_dtype_promotion("standard"):  # as Optax expects
-        changes, optimizer_state = optimizer.update(
-            gradients, optimizer_state, trainable
-        )
-    return optax.apply_updates(trainable, changes), optimizer_state

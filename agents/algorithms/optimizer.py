@@ -1,11 +1,16 @@
 """The optimiser that agents share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import optax
+from jaxtyping import Array, Float
 
+from agents.base import Params
+from agents.devices import mean_over
+from agents.experience.normalize import split_trainable
 from agents.networks.torso import Torso
 
 
@@ -53,3 +58,58 @@ def scaled_memories(tree: Any, factor: float) -> Any:
         return eqx.tree_at(lambda torso: torso.memory, node, memory)
 
     return jax.tree.map(scaled, tree, is_leaf=lambda node: isinstance(node, Torso))
+
+
+def optimizer_of(
+    agent: Any, *, rectified: bool = False
+) -> optax.GradientTransformation:
+    """The optimiser of an agent, by its settings.
+
+    Args:
+        agent: with the settings of `adam`, `anneal_learning_rate`, `total_updates` and
+            `optimizer_steps`.
+        rectified: as in `adam`.
+    """
+    steps = None
+    if agent.anneal_learning_rate and agent.total_updates is not None:
+        steps = agent.total_updates * agent.optimizer_steps
+    return adam(
+        agent.learning_rate,
+        max_gradient_norm=agent.max_gradient_norm,
+        annealed_over=steps,
+        memory_learning_rate=agent.memory_learning_rate,
+        rectified=rectified,
+    )
+
+
+def gradient_step(
+    loss: Callable[[Params], tuple[Array, Any]],
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    optimizer_state: optax.OptState,
+    axis_name: str | None,
+) -> tuple[Params, optax.OptState, Float[Array, ""], Any]:
+    """One step of the optimiser, down the gradient of all devices.
+
+    Args:
+        loss: of parameters, with whatever else it tells.
+        optimizer: of their trainable part.
+        params: arrays of a network.
+        optimizer_state: Optax's.
+        axis_name: of the devices that share what is learned from; None for one.
+
+    Returns:
+        Parameters, optimiser state, the norm of the gradient, and what `loss` told.
+    """
+    trainable, fixed = split_trainable(params)
+    gradients, told = jax.grad(lambda p: loss(eqx.combine(p, fixed)), has_aux=True)(
+        trainable
+    )
+    gradients = mean_over(axis_name, gradients)
+    with jax.numpy_dtype_promotion("standard"):  # as Optax expects
+        changes, optimizer_state = optimizer.update(
+            gradients, optimizer_state, trainable
+        )
+    trainable = optax.apply_updates(trainable, changes)
+    norm = optax.tree.norm(gradients)
+    return eqx.combine(trainable, fixed), optimizer_state, norm, told

@@ -22,13 +22,12 @@ from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.algorithms.metrics import rollout_metrics
 from agents.algorithms.minibatches import RolloutState
-from agents.algorithms.optimizer import adam
+from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
 from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
-from agents.devices import mean_over, sum_over
+from agents.devices import mean_over
 from agents.experience.normalize import (
-    Statistics,
-    normalize_rollout,
+    normalized,
     with_statistics,
 )
 from agents.experience.returns import generalized_advantage, standardized
@@ -37,7 +36,8 @@ from agents.experience.rollout import (
     Streams,
     Transition,
     as_sequences,
-    collect,
+    gather,
+    play,
 )
 from agents.footprint import Part
 from agents.keys import update_keys
@@ -153,7 +153,7 @@ class PPO(Agent):
 
     def footprint(self) -> dict[str, Part]:
         """What one seed needs in memory."""
-        return rollout_footprint(self)
+        return rollout_footprint(self, self.advantages)
 
     @property
     def _sequence_length(self) -> int:
@@ -182,15 +182,7 @@ class PPO(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        steps = None
-        if self.anneal_learning_rate and self.total_updates is not None:
-            steps = self.total_updates * self.optimizer_steps
-        return adam(
-            self.learning_rate,
-            max_gradient_norm=self.max_gradient_norm,
-            annealed_over=steps,
-            memory_learning_rate=self.memory_learning_rate,
-        )
+        return optimizer_of(self)
 
     # The agent contract ---------------------------------------------------------
 
@@ -226,12 +218,15 @@ class PPO(Agent):
 
     def update(self, state: RolloutState) -> tuple[RolloutState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
-        return self.learn_from(state, *self._collected(state))
+        return self.learn_from(state, *play(self, state))
 
     def gathering(self, state: RolloutState) -> Gathering:
-        """How `rollout` collects."""
+        """How experience is gathered: by the policy itself, valued where cut off."""
+        return self._gathering(update_keys(state)[0])
+
+    def _gathering(self, key: PRNGKeyArray) -> Gathering:
         return Gathering(
-            key=update_keys(state)[0],
+            key=key,
             exploration=None,
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
@@ -260,7 +255,7 @@ class PPO(Agent):
 
     def stages(self, state: RolloutState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        streams, rollout = collected or self._collected(state)
+        streams, rollout = collected or play(self, state)
         _, rollout, batch, params, _, losses = self._learned(state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions,
@@ -269,14 +264,11 @@ class PPO(Agent):
             parameters=params,
         )
 
-    def _collected(self, state: RolloutState) -> tuple[Streams, Rollout]:
-        return self.rollout(state.params, state.streams, update_keys(state)[0])
-
     def _learned(
         self, state: RolloutState, streams: Streams, rollout: Rollout
     ) -> tuple:
         # STATISTICS: in force for rewards now, for observations from the next update.
-        statistics, streams, rollout = self.normalized(state.params, streams, rollout)
+        statistics, streams, rollout = normalized(self, state.params, streams, rollout)
 
         # ADVANTAGES
         batch = self.advantages(state.params, streams, rollout)
@@ -298,25 +290,7 @@ class PPO(Agent):
         self, params: Params, streams: Streams, key: PRNGKeyArray
     ) -> tuple[Streams, Rollout]:
         """Collect `rollout_length` steps from every stream."""
-        return collect(
-            lambda memory, inputs, key: self.act(params, memory, inputs, key=key),
-            self.network(params).value,
-            self.vector_env,
-            streams,
-            key=key,
-            num_sequences=self.rollout_length // self._sequence_length,
-            sequence_length=self._sequence_length,
-        )
-
-    def normalized(
-        self, params: Params, streams: Streams, rollout: Rollout
-    ) -> tuple[Statistics, Streams, Rollout]:
-        """Statistics with the rollout's experience, and its rewards to their scale."""
-        space = self.env.observation_space
-        total = functools.partial(sum_over, self.axis_name)
-        return normalize_rollout(
-            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
-        )
+        return gather(self, params, streams, self._gathering(key))
 
     def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
         """Advantages and value targets of a rollout, cut into sequences."""

@@ -22,15 +22,14 @@ from agents.algorithms.acting import QExtras, act_on_values
 from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.metrics import value_metrics
 from agents.algorithms.minibatches import RolloutState
-from agents.algorithms.optimizer import adam
+from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_ranges, check_sequences
 from agents.algorithms.windows import at_places
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
-from agents.devices import mean_over, sum_over
+from agents.devices import mean_over
 from agents.experience.exploration import epsilon_of
 from agents.experience.normalize import (
-    Statistics,
-    normalize_rollout,
+    normalized,
     with_statistics,
 )
 from agents.experience.returns import lambda_returns, rests_on
@@ -38,9 +37,9 @@ from agents.experience.rollout import (
     Rollout,
     Streams,
     as_sequences,
-    collect,
+    play,
 )
-from agents.experience.tape import Finals, lay_out, on_tape, rows_of_finals
+from agents.experience.tape import Finals, lay_out, on_tape, room_for, rows_of_finals
 from agents.footprint import Part
 from agents.keys import update_keys
 from agents.networks.action_values import ActionValues
@@ -54,8 +53,8 @@ class Batch(NamedTuple):
     Attributes:
         inputs: of every step.
         following: of the step after it: the last of them tells what follows a sequence.
-        action: number of what was done.
-        target: the reward; named so because `rollout_footprint` asks for its shape.
+        action: what was done.
+        reward: what came of it.
         terminated, truncated: how the episode ended at a step, if it did.
         finals: what every step led to; None for tasks that never truncate.
     """
@@ -63,7 +62,7 @@ class Batch(NamedTuple):
     inputs: Inputs
     following: Inputs
     action: Any
-    target: Float[Array, "time sequences"]
+    reward: Float[Array, "time sequences"]
     terminated: Bool[Array, "time sequences"]
     truncated: Bool[Array, "time sequences"]
     finals: Finals | None
@@ -154,7 +153,7 @@ class PQN(Agent):
 
     def footprint(self) -> dict[str, Part]:
         """What one seed needs in memory."""
-        return rollout_footprint(self)
+        return rollout_footprint(self, self.sequences)
 
     @property
     def _sequence_length(self) -> int:
@@ -163,10 +162,7 @@ class PQN(Agent):
     @property
     def _room(self) -> int:
         """Places for final observations in a sequence."""
-        card = self.env.card
-        if not card.truncates:
-            return 0
-        return self._sequence_length // (card.max_episode_steps or 1) + 1
+        return room_for(self.env.card, self._sequence_length)
 
     # Network --------------------------------------------------------------------
 
@@ -182,16 +178,7 @@ class PQN(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """RAdam with clipped gradients."""
-        steps = None
-        if self.anneal_learning_rate and self.total_updates is not None:
-            steps = self.total_updates * self.optimizer_steps
-        return adam(
-            self.learning_rate,
-            max_gradient_norm=self.max_gradient_norm,
-            annealed_over=steps,
-            memory_learning_rate=self.memory_learning_rate,
-            rectified=True,
-        )
+        return optimizer_of(self, rectified=True)
 
     # The agent contract ---------------------------------------------------------
 
@@ -218,13 +205,14 @@ class PQN(Agent):
 
     def update(self, state: RolloutState) -> tuple[RolloutState, dict[str, Array]]:
         """Collect one rollout and learn from it."""
-        return self.learn_from(state, *self._collected(state))
+        return self.learn_from(state, *play(self, state))
 
     def gathering(self, state: RolloutState) -> Gathering:
-        """How `rollout` collects."""
+        """How experience is gathered: a little at random."""
+        index = state.streams.env_state.index
         return Gathering(
             key=update_keys(state)[0],
-            exploration=self.epsilon(state.streams, state.updates),
+            exploration=self.exploration(index, state.updates),
             num_sequences=self.rollout_length // self._sequence_length,
             sequence_length=self._sequence_length,
             values=False,
@@ -236,7 +224,8 @@ class PQN(Agent):
     ) -> tuple[RolloutState, dict[str, Array]]:
         """Learn from a rollout that the state's parameters collected."""
         new_state, losses = self._learned(state, streams, rollout)
-        epsilon = self.epsilon(state.streams, state.updates).mean()
+        index = state.streams.env_state.index
+        epsilon = self.exploration(index, state.updates).mean()
         return new_state, {
             **value_metrics(self, streams, rollout, losses),
             "exploration/epsilon": mean_over(self.axis_name, epsilon),
@@ -244,7 +233,7 @@ class PQN(Agent):
 
     def stages(self, state: RolloutState, *collected: Any) -> OrderedDict[str, Any]:
         """What the next update computes, in order."""
-        streams, rollout = collected or self._collected(state)
+        streams, rollout = collected or play(self, state)
         new_state, losses = self._learned(state, streams, rollout)
         return OrderedDict(
             rollout=rollout.transitions,
@@ -252,25 +241,20 @@ class PQN(Agent):
             parameters=new_state.params,
         )
 
-    def epsilon(
-        self, streams: Streams, updates: Int[Array, ""]
+    def exploration(
+        self, index: Int[Array, " batch"], updates: Int[Array, ""]
     ) -> Float[Array, " batch"]:
         """How likely each stream is to try any action."""
-        return epsilon_of(self, streams.env_state.index, updates)
-
-    def _collected(self, state: RolloutState) -> tuple[Streams, Rollout]:
-        epsilon = self.epsilon(state.streams, state.updates)
-        key = update_keys(state)[0]
-        return self.rollout(state.params, state.streams, key, epsilon)
+        return epsilon_of(self, index, updates)
 
     def _learned(
         self, state: RolloutState, streams: Streams, rollout: Rollout
     ) -> tuple[RolloutState, dict[str, Array]]:
         # STATISTICS: in force for rewards now, for observations from the next update.
-        statistics, streams, scaled = self.normalized(state.params, streams, rollout)
+        statistics, streams, scaled = normalized(self, state.params, streams, rollout)
 
         # LEARN
-        batch = self.advantages(state.params, streams, scaled)
+        batch = self.sequences(state.params, streams, scaled)
         params, optimizer_state, losses = minibatches.learn(
             self.loss,
             self.optimizer,
@@ -290,38 +274,7 @@ class PQN(Agent):
 
     # The stages -----------------------------------------------------------------
 
-    def rollout(
-        self,
-        params: Params,
-        streams: Streams,
-        key: PRNGKeyArray,
-        epsilon: float | Array = 0.0,
-    ) -> tuple[Streams, Rollout]:
-        """Collect `rollout_length` steps from every stream."""
-        return collect(
-            lambda memory, inputs, key: self.act(
-                params, memory, inputs, key=key, exploration=epsilon
-            ),
-            None,
-            self.vector_env,
-            streams,
-            key=key,
-            num_sequences=self.rollout_length // self._sequence_length,
-            sequence_length=self._sequence_length,
-            keep_finals=self._room > 0,
-        )
-
-    def normalized(
-        self, params: Params, streams: Streams, rollout: Rollout
-    ) -> tuple[Statistics, Streams, Rollout]:
-        """Statistics with the rollout's experience, and its rewards to their scale."""
-        space = self.env.observation_space
-        total = functools.partial(sum_over, self.axis_name)
-        return normalize_rollout(
-            params.statistics, space, streams, rollout, gamma=self.gamma, total=total
-        )
-
-    def advantages(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
+    def sequences(self, params: Params, streams: Streams, rollout: Rollout) -> Batch:
         """A rollout cut into sequences, each with what follows it."""
         del params  # targets are recomputed with the weights of the moment
         steps = rollout.transitions
@@ -334,7 +287,7 @@ class PQN(Agent):
             inputs=steps.inputs,
             following=following,
             action=steps.action,
-            target=steps.reward,
+            reward=steps.reward,
             terminated=steps.terminated,
             truncated=steps.truncated,
             finals=steps.finals,
@@ -363,14 +316,14 @@ class PQN(Agent):
         inputs = jax.tree.map(
             lambda x, y: jnp.concatenate([x, y[-1:]]), batch.inputs, batch.following
         )
-        tape = on_tape(layout, inputs, batch.action, batch.target, finals)
+        tape = on_tape(layout, inputs, batch.action, batch.reward, finals)
         state = jax.lax.stop_gradient(memory_state)
         values = self.network(params).sequence(state, tape)[1]
 
         best = masked(values, self.choices.allowed(tape.action_mask)).max(-1)
         ends = {"terminated": batch.terminated, "truncated": batch.truncated}
         returns = lambda_returns(
-            reward=batch.target,
+            reward=batch.reward,
             next_value=at_places(jax.lax.stop_gradient(best), layout.place + 1),
             gamma=self.gamma,
             trace=self.q_lambda,

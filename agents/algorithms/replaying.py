@@ -1,51 +1,41 @@
 """Learning from a replay: steps of the optimiser, each on windows of its own."""
 
-import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
+from agents.algorithms.minibatches import first_rollout_state
+from agents.algorithms.optimizer import gradient_step
 from agents.base import Gathering, Params
-from agents.devices import sum_over
 from agents.experience.normalize import (
     Moments,
-    normalize_rollout,
+    normalized,
     split_trainable,
     with_statistics,
 )
 from agents.experience.replay import Marks, Replay, Window
-from agents.experience.rollout import Rollout, Streams, collect, first_streams
-from agents.experience.stagger import stagger
+from agents.experience.rollout import Rollout, Streams, play
 from agents.footprint import Part, bytes_of, of_streams
 from agents.keys import Use, key_for, update_keys
 
-Step = Callable[
-    [Any, Window, Int[Array, ""]], tuple[Any, tuple[Array, Array], dict[str, Array]]
-]
-"""Of a state, windows, and the number of the step: a state, the error of every row and
-whether it is known, and metrics."""
+LEARNED = ("params", "target", "optimizer_state", "marks")
+"""Fields of the state that a step of the optimiser changes."""
 
 
 def learn_from_replay(
-    agent: Any,
-    state: Any,
-    one_step: Step,
-    *,
-    reward_scale: Moments | None,
-    key: PRNGKeyArray,
+    agent: Any, state: Any, *, reward_scale: Moments | None, key: PRNGKeyArray
 ) -> tuple[Any, dict[str, Array]]:
     """`gradient_steps` steps, once enough is written; metrics `[steps]`.
 
     Args:
-        agent: with the settings of a replay, `windows`, and `learned_fields`: the
-            fields of its state that a step changes, `marks` among them.
+        agent: with the settings of a replay, `windows`, `optimizer`, `target_of`, and
+            `loss`: of parameters, a state, windows and a key, with the error of every
+            row and whether it is known, and metrics.
         state: with the rollout written, and the number of updates that makes.
-        one_step: one step of the optimiser.
         reward_scale: statistics of the discounted return; None leaves rewards raw.
         key: source of what is sampled.
     """
@@ -63,11 +53,29 @@ def learn_from_replay(
         if reward_scale is not None:
             reward = window.rows.reward / reward_scale.deviation()
             window = window._replace(rows=window.rows._replace(reward=reward))
-        now, (error, known), metrics = one_step(now, window, number)
-        now = now._replace(marks=windows.marked(now.marks, window, error, known))
-        return {name: getattr(now, name) for name in learned}, metrics
+        params, optimizer_state, norm, (errors, metrics) = gradient_step(
+            lambda p: agent.loss(p, now, window, key_for(key, Use.IMAGINED_ACTIONS)),
+            agent.optimizer,
+            now.params,
+            now.optimizer_state,
+            agent.axis_name,
+        )
+        target = followed(
+            now.target,
+            agent.target_of(split_trainable(params)[0]),
+            number,
+            period=agent.target_period,
+            rate=agent.target_rate,
+        )
+        learned = {
+            "params": params,
+            "target": target,
+            "optimizer_state": optimizer_state,
+            "marks": windows.marked(now.marks, window, *errors),
+        }
+        return learned, {**metrics, "loss/gradient_norm": norm}
 
-    before = {name: getattr(state, name) for name in agent.learned_fields}
+    before = {name: getattr(state, name) for name in LEARNED}
     numbers = (updates - 1) * agent.gradient_steps + jnp.arange(
         1, agent.gradient_steps + 1, dtype=jnp.int32
     )
@@ -103,68 +111,36 @@ class ReplayState(NamedTuple):
 
 
 def first_replay_state(
-    agent: Any,
-    key: PRNGKeyArray,
-    params: Params | None,
-    target_of: Callable[[Any], Any] = lambda trainable: trainable,
+    agent: Any, key: PRNGKeyArray, params: Params | None
 ) -> ReplayState:
     """A state before any experience.
 
     Args:
-        agent: with `windows`, an `optimizer` and the settings of `Agent`.
+        agent: with `windows`, `target_of`, an `optimizer` and the settings of `Agent`.
         key: the seed's.
         params: to begin with, in place of new ones.
-        target_of: the part of the trainable arrays that has a target network.
     """
-    network = agent.build_network(key_for(key, Use.NETWORK))
-    if params is not None:
-        network = agent.network(params)
-    params = eqx.filter(network, eqx.is_array)
-    streams = first_streams(agent, network, key=key)
-    run_key = key_for(key, Use.RUN)
-    if agent.staggered_starts:
-        streams = stagger(agent, params, streams, key=run_key)
-    trainable = split_trainable(params)[0]
-    replay, marks = agent.windows.empty(agent, streams)
+    first = first_rollout_state(agent, key, params)
+    replay, marks = agent.windows.empty(agent, first.streams)
+    target = agent.target_of(split_trainable(first.params)[0])
     return ReplayState(
-        params=params,
-        target=jax.tree.map(jnp.copy, target_of(trainable)),
-        optimizer_state=agent.optimizer.init(trainable),
-        streams=streams,
+        **first._asdict(),
+        target=jax.tree.map(jnp.copy, target),
         replay=replay,
         marks=marks,
-        key=run_key,
-        updates=jnp.zeros((), jnp.int32),
     )
 
 
-def replay_gathering(agent: Any, state: Any, exploration: Array | None) -> Gathering:
+def replay_gathering(agent: Any, state: Any) -> Gathering:
     """How an agent with a replay plays: what steps led to is kept, and not valued."""
     length = agent.windows.sequence_length
     return Gathering(
         key=update_keys(state)[0],
-        exploration=exploration,
+        exploration=agent.exploration(state.streams.env_state.index, state.updates),
         num_sequences=agent.rollout_length // length,
         sequence_length=length,
         values=False,
         keep_finals=True,
-    )
-
-
-def play(agent: Any, state: Any) -> tuple[Streams, Rollout]:
-    """Play as the agent's `gathering` says."""
-    how = agent.gathering(state)
-    return collect(
-        lambda memory, inputs, key: agent.act(
-            state.params, memory, inputs, key=key, exploration=how.exploration
-        ),
-        None,
-        agent.vector_env,
-        state.streams,
-        key=how.key,
-        num_sequences=how.num_sequences,
-        sequence_length=how.sequence_length,
-        keep_finals=how.keep_finals,
     )
 
 
@@ -174,7 +150,7 @@ def write_and_learn(
     """Write down what was played, and learn from what is written.
 
     Args:
-        agent: with `windows` and the stage `step_on`.
+        agent: with `windows`, `loss` and `target_of`.
         state: from before the rollout.
         streams: where they stand after it.
         rollout: what was played.
@@ -188,14 +164,7 @@ def write_and_learn(
     )
 
     # STATISTICS: in force for rewards now, for observations from the next update.
-    statistics, streams, _ = normalize_rollout(
-        state.params.statistics,
-        agent.env.observation_space,
-        streams,
-        rollout,
-        gamma=agent.gamma,
-        total=functools.partial(sum_over, agent.axis_name),
-    )
+    statistics, streams, _ = normalized(agent, state.params, streams, rollout)
 
     # LEARN
     key = update_keys(state)[1]
@@ -203,7 +172,7 @@ def write_and_learn(
         streams=streams, replay=replay, marks=marks, updates=state.updates + 1
     )
     state, losses = learn_from_replay(
-        agent, state, agent.step_on, reward_scale=statistics.reward, key=key
+        agent, state, reward_scale=statistics.reward, key=key
     )
     params = with_statistics(state.params, statistics)
     return state._replace(params=params), losses
@@ -232,15 +201,8 @@ def followed(
     return jax.tree.map(lambda x, y: jnp.where(now, y, x), target, trainable)
 
 
-def replay_footprint(
-    agent: Any, loss: Callable[[Params, Any, Window], Float[Array, ""]]
-) -> dict[str, Part]:
-    """Parts of an agent with a replay, `windows` and the stage `rollout`.
-
-    Args:
-        agent: the agent.
-        loss: of parameters, a state and windows.
-    """
+def replay_footprint(agent: Any) -> dict[str, Part]:
+    """Parts of an agent with a replay, by tracing its own functions."""
     key = jax.eval_shape(jax.random.key, 0)
     state = jax.eval_shape(agent.init, key)
     rollout = jax.eval_shape(lambda state: play(agent, state)[1], state)
@@ -248,14 +210,16 @@ def replay_footprint(
         agent.windows.sample, state.replay, state.marks, state.updates, key=key
     )
 
-    def kept(state: Any, window: Window) -> Any:
+    def kept(state: Any, window: Window, key: PRNGKeyArray) -> Any:
         """What the forward pass keeps: the leaves of its transpose."""
         trainable, fixed = split_trainable(state.params)
-        return jax.vjp(lambda p: loss(eqx.combine(p, fixed), state, window), trainable)[
-            1
-        ]
 
-    learning = jax.eval_shape(kept, state, window)
+        def loss(trainable: Params) -> Array:
+            return agent.loss(eqx.combine(trainable, fixed), state, window, key)[0]
+
+        return jax.vjp(loss, trainable)[1]
+
+    learning = jax.eval_shape(kept, state, window, key)
     others = (*agent.stream_fields, "key", "updates")
     learned = [getattr(state, name) for name in state._fields if name not in others]
     memory = "memory.output_size"

@@ -19,16 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from agents.algorithms.metrics import value_metrics
-from agents.algorithms.minibatches import stepped
-from agents.algorithms.optimizer import adam
+from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.replaying import (
     ReplayState,
     first_replay_state,
-    followed,
-    play,
     replay_footprint,
     replay_gathering,
     write_and_learn,
@@ -36,13 +33,11 @@ from agents.algorithms.replaying import (
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, at_places, memory_context
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
-from agents.devices import mean_over
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
 from agents.experience.returns import n_step_returns
-from agents.experience.rollout import Rollout, Streams
+from agents.experience.rollout import Rollout, Streams, play
 from agents.footprint import Part
-from agents.keys import Use, key_for
 from agents.networks.build import build_soft_actor_critic
 from agents.networks.choices import value_of
 from agents.networks.distributions import Categorical, Distribution, PolicySpec
@@ -73,6 +68,8 @@ class SAC(Agent):
     Attributes:
         separate_memories: whether policy and critics get encoder and memory each.
         n_step: rewards before the value that ends a return.
+        target_period: steps of the optimiser between copies to the target critics; None
+            for `target_rate`.
         target_rate: share by which the target critics follow at every step.
         temperature: weight of the entropy; None to tune it.
         entropy_first: with discrete actions, the entropy that is asked for at first, as
@@ -86,10 +83,6 @@ class SAC(Agent):
 
     stream_fields: ClassVar[tuple[str, ...]] = ("streams", "replay", "marks")
     written_once: ClassVar[tuple[str, ...]] = ("replay",)
-    learned_fields: ClassVar[tuple[str, ...]] = (
-        *("params", "target", "optimizer_state"),
-        "marks",
-    )
 
     rollout_length: int = 32
     replay_size: int = 200_000
@@ -105,6 +98,7 @@ class SAC(Agent):
     anneal_learning_rate: bool = True
     gamma: float = 0.99
     n_step: int = 1
+    target_period: int | None = None
     target_rate: float = 0.01
     temperature: float | None = None
     entropy_first: float = 0.5
@@ -153,12 +147,7 @@ class SAC(Agent):
 
     def footprint(self) -> dict[str, Part]:
         """What one seed needs in memory."""
-        return replay_footprint(
-            self,
-            lambda params, state, window: self.loss(
-                params, state, window, jax.random.key(0)
-            )[0],
-        )
+        return replay_footprint(self)
 
     @functools.cached_property
     def windows(self) -> Windows:
@@ -183,21 +172,17 @@ class SAC(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients, of policy, critics and temperature together."""
-        steps = None
-        if self.anneal_learning_rate and self.total_updates is not None:
-            steps = self.total_updates * self.optimizer_steps
-        return adam(
-            self.learning_rate,
-            max_gradient_norm=self.max_gradient_norm,
-            annealed_over=steps,
-            memory_learning_rate=self.memory_learning_rate,
-        )
+        return optimizer_of(self)
+
+    def target_of(self, trainable: Params) -> Params:
+        """The part that has a target network: what values actions."""
+        return critics_of(trainable)
 
     # The agent contract ---------------------------------------------------------
 
     def init(self, key: PRNGKeyArray, params: Params | None = None) -> ReplayState:
         """A state before any experience."""
-        return first_replay_state(self, key, params, target_of=critics_of)
+        return first_replay_state(self, key, params)
 
     def act(
         self,
@@ -229,7 +214,7 @@ class SAC(Agent):
 
     def gathering(self, state: ReplayState) -> Gathering:
         """How experience is gathered: by the policy itself."""
-        return replay_gathering(self, state, None)
+        return replay_gathering(self, state)
 
     def learn_from(
         self, state: ReplayState, streams: Streams, rollout: Rollout
@@ -247,37 +232,6 @@ class SAC(Agent):
         )
 
     # The stages -----------------------------------------------------------------
-
-    def step_on(
-        self, state: ReplayState, window: Window, number: Int[Array, ""]
-    ) -> tuple[ReplayState, tuple[Array, Array], dict[str, Array]]:
-        """One step of the optimiser, the `number`-th of the run, on some windows."""
-        key = jax.random.fold_in(key_for(state.key, Use.IMAGINED_ACTIONS), number)
-        if self.axis_name is not None:
-            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
-        trainable, fixed = split_trainable(state.params)
-        gradients, (errors, metrics) = jax.grad(
-            lambda p: self.loss(eqx.combine(p, fixed), state, window, key),
-            has_aux=True,
-        )(trainable)
-        gradients = mean_over(self.axis_name, gradients)
-        metrics["loss/gradient_norm"] = optax.tree.norm(gradients)
-        trainable, optimizer_state = stepped(
-            self.optimizer, gradients, state.optimizer_state, trainable
-        )
-        target = followed(
-            state.target,
-            critics_of(trainable),
-            number,
-            period=None,
-            rate=self.target_rate,
-        )
-        state = state._replace(
-            params=eqx.combine(trainable, fixed),
-            target=target,
-            optimizer_state=optimizer_state,
-        )
-        return state, errors, metrics
 
     def loss(
         self, params: Params, state: ReplayState, window: Window, key: PRNGKeyArray

@@ -15,7 +15,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from agents.base import Inputs, MemoryState
 from agents.experience.replay import Marks, Replay, Ring, Rows, Window
 from agents.experience.rollout import Rollout, Streams
-from agents.experience.tape import Finals, Layout, lay_out, on_tape, rows_of_finals
+from agents.experience.tape import (
+    Finals,
+    Layout,
+    lay_out,
+    on_tape,
+    room_for,
+    rows_of_finals,
+)
 from agents.spaces import null_actions
 from envs.base import float_dtype
 from memory_models import MemoryModel
@@ -84,7 +91,7 @@ class Windows:
             ring=ring,
             start=start,
             burn_in=burn_in,
-            room=length // limit + 1 if card.truncates else 0,
+            room=room_for(card, length),
             rollout_length=rollout,
             batch_size=agent.batch_size,
             priority_exponent=agent.priority_exponent,

@@ -6,6 +6,7 @@ rollout and what is learned from it use the same observation statistics; those t
 include the rollout take effect at the next update.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from agents.devices import sum_over
 from agents.experience.rollout import Rollout, Streams
 from agents.spaces import is_float_box, named_leaves, observation_keys
 from envs.base import float_dtype
@@ -208,6 +210,20 @@ def normalize_rollout(
         scaled = steps.reward / moments.deviation()
         rollout = rollout._replace(transitions=steps._replace(reward=scaled))
     return statistics, streams, rollout
+
+
+def normalized(
+    agent: Any, params: Any, streams: Streams, rollout: Rollout
+) -> tuple[Statistics, Streams, Rollout]:
+    """`normalize_rollout` with what an agent normalises, over all of its devices."""
+    return normalize_rollout(
+        params.statistics,
+        agent.env.observation_space,
+        streams,
+        rollout,
+        gamma=agent.gamma,
+        total=functools.partial(sum_over, agent.axis_name),
+    )
 
 
 def discounted_returns(

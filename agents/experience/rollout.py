@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from agents.base import Inputs, MemoryState
+from agents.base import Gathering, Inputs, MemoryState, Params
 from agents.experience.tape import Finals
 from agents.keys import Keys, Use, key_for, step_keys
 from envs.rows import update_rows
@@ -240,6 +240,36 @@ def collect(
     transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
     statistics = jax.tree.map(lambda x: x.sum(), episodes)
     return streams, Rollout(transitions, memory_states, statistics)
+
+
+def gather(
+    agent: Any, params: Params, streams: Streams, how: Gathering
+) -> tuple[Streams, Rollout]:
+    """Collect with an agent.
+
+    Args:
+        agent: with `act`, and a network with `value` where values are asked for.
+        params: it acts with.
+        streams: where they stand.
+        how: what to collect.
+    """
+    return collect(
+        lambda memory, inputs, key: agent.act(
+            params, memory, inputs, key=key, exploration=how.exploration
+        ),
+        agent.network(params).value if how.values else None,
+        agent.vector_env,
+        streams,
+        key=how.key,
+        num_sequences=how.num_sequences,
+        sequence_length=how.sequence_length,
+        keep_finals=how.keep_finals,
+    )
+
+
+def play(agent: Any, state: Any) -> tuple[Streams, Rollout]:
+    """What the next update of an agent learns from, as its `gathering` says."""
+    return gather(agent, state.params, state.streams, agent.gathering(state))
 
 
 def _episodes(step: Step) -> EpisodeStatistics:

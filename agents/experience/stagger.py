@@ -4,14 +4,15 @@ Tasks of one length, started together, end together for ever: one rollout is all
 beginnings, another all endings, and an update sees whatever phase it happens on.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from agents.experience.rollout import Streams
+from agents.base import Gathering
+from agents.experience.normalize import normalized
+from agents.experience.rollout import Streams, gather
 from agents.keys import Use, key_for
 from envs.base import Card
 
@@ -37,14 +38,11 @@ def stagger(agent: Any, params: Any, streams: Streams, *, key: PRNGKeyArray) -> 
     evenly.
 
     Args:
-        agent: with `rollout` and `normalized`.
+        agent: who plays.
         params: what it plays with.
         streams: at the first observation of their episodes.
         key: the run's.
     """
-    single = dataclasses.replace(
-        agent, rollout_length=1, sequence_length=1, num_minibatches=1
-    )
     length_key, play_key = (
         key_for(key, use) for use in (Use.STAGGER_LENGTHS, Use.STAGGER_STEPS)
     )
@@ -52,9 +50,16 @@ def stagger(agent: Any, params: Any, streams: Streams, *, key: PRNGKeyArray) -> 
     steps = steps_to_play(length_key, index, spread_of(agent.env.card))
 
     def step(time: Array, streams: Streams) -> Streams:
-        play = jax.random.fold_in(play_key, time)
-        played, rollout = single.rollout(params, streams, play)
-        played = single.normalized(params, played, rollout)[1]
+        how = Gathering(
+            key=jax.random.fold_in(play_key, time),
+            exploration=agent.exploration(index, jnp.zeros((), jnp.int32)),
+            num_sequences=1,
+            sequence_length=1,
+            values=False,
+            keep_finals=False,
+        )
+        played, rollout = gather(agent, params, streams, how)
+        played = normalized(agent, params, played, rollout)[1]
         return _select(time < steps, played, streams)
 
     return jax.lax.fori_loop(0, steps.max(), step, streams)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from agents.base import Inputs
+from envs.base import Card
 
 
 class Finals(NamedTuple):
@@ -80,6 +81,13 @@ def lay_out(
     final = (begun == 0) & (at < last)
     nth = jnp.cumsum(final.astype(jnp.int32), axis=0) - final.astype(jnp.int32)
     return Layout(place, jnp.where(cut, stands, True), row, final, nth)
+
+
+def room_for(card: Card, rows: int) -> int:
+    """Places for the final observations of a window: none if a task never truncates."""
+    if not card.truncates:
+        return 0
+    return rows // (card.max_episode_steps or 1) + 1
 
 
 def rows_of_finals(layout: Layout, room: int) -> Int[Array, "room windows"]:

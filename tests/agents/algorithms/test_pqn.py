@@ -14,9 +14,9 @@ import memory_models
 from agents.algorithms.pqn import PQN
 from agents.algorithms.windows import at_places
 from agents.base import Inputs
-from agents.experience.rollout import as_sequences
+from agents.experience.rollout import as_sequences, gather, play
 from agents.experience.tape import lay_out, on_tape, rows_of_finals
-from tests.agents.algorithms.test_ratio_one import first_streams, redrawn
+from tests.agents.algorithms.test_ratio_one import redrawn
 from tests.agents.toy import MaskedToy, Toy
 
 MECHANISMS = ["none", "gru", "ffm", "attention"]
@@ -54,12 +54,15 @@ def case_of(memory="gru", env=None, **settings):
     agent = make_agent(memory, env, **settings)
     params = redrawn(agent)
 
+    state = jax.jit(agent.init)(jax.random.key(0))
+
     @jax.jit
     def collect(streams, key):
-        streams, rollout = agent.rollout(params, streams, key, 0.3)
-        return streams, rollout, agent.advantages(params, streams, rollout)
+        how = dataclasses.replace(agent.gathering(state), key=key)
+        streams, rollout = gather(agent, params, streams, how)
+        return streams, rollout, agent.sequences(params, streams, rollout)
 
-    streams = collect(first_streams(agent), jax.random.key(1))[0]
+    streams = collect(state.streams, jax.random.key(1))[0]
     _, rollout, batch = collect(streams, jax.random.key(2))
     entering = jax.tree.map(
         lambda x: x.reshape(-1, *x.shape[2:]), rollout.memory_states
@@ -80,7 +83,7 @@ def values_by_place(case, batch=None, entering=None):
         inputs = jax.tree.map(
             lambda x, y: jnp.concatenate([x, y[-1:]]), batch.inputs, batch.following
         )
-        tape = on_tape(layout, inputs, batch.action, batch.target, finals)
+        tape = on_tape(layout, inputs, batch.action, batch.reward, finals)
         values = agent.network(case.params).sequence(entering, tape)[1]
         return values, layout
 
@@ -108,11 +111,10 @@ def test_the_learner_recomputes_the_values_that_acted(memory):
 
 
 def test_every_step_is_beside_the_one_that_follows():
-    agent = case_of().agent
-    streams = first_streams(agent)
-    params = case_of().params
-    streams, rollout = jax.jit(agent.rollout)(params, streams, jax.random.key(1), 0.3)
-    following = agent.advantages(params, streams, rollout).following.observation
+    agent, params = case_of().agent, case_of().params
+    state = jax.jit(agent.init)(jax.random.key(0))
+    streams, rollout = jax.jit(lambda state: play(agent, state))(state)
+    following = agent.sequences(params, streams, rollout).following.observation
     seen = rollout.transitions.inputs.observation
     everything = jnp.concatenate([seen[1:], streams.inputs.observation[None]])
     expected = as_sequences(everything, agent.sequence_length)
@@ -134,14 +136,14 @@ def loss_by_hand(case, gamma, trace):
     agent, batch = case.agent, case.batch
     network = agent.network(case.params)
     step = jax.jit(lambda state, inputs: network.step(state, inputs))
-    length, sequences = batch.target.shape
+    length, sequences = batch.reward.shape
     state, own, behind = case.entering, [], []
     for t in range(length):
         inputs = jax.tree.map(operator.itemgetter(t), batch.inputs)
         state, values = step(state, inputs)
         own.append(np.asarray(values))
         finals = jax.tree.map(operator.itemgetter(t), batch.finals)
-        action, reward = batch.action[t], batch.target[t]
+        action, reward = batch.action[t], batch.reward[t]
         seen = Inputs(
             observation=finals.observation,
             start=jnp.zeros(sequences, bool),
@@ -172,7 +174,7 @@ def loss_by_hand(case, gamma, trace):
                 following = value
             if terminated[t, i] or cut:
                 unknown = t in without
-            target = float(batch.target[t, i])
+            target = float(batch.reward[t, i])
             if not terminated[t, i]:
                 target += gamma * ((1 - trace) * value + trace * following)
             following = target
@@ -210,9 +212,8 @@ def test_the_loss_is_that_of_a_loop_over_the_steps(name):
 def test_a_task_that_never_truncates_compiles_none_of_it():
     agent = make_agent(env=Toy(truncates=False))
     assert agent._room == 0
-    streams = jax.eval_shape(agent.init, jax.random.key(0)).streams
-    params = jax.eval_shape(agent.init, jax.random.key(0)).params
-    rollout = jax.eval_shape(agent.rollout, params, streams, jax.random.key(0))[1]
+    state = jax.eval_shape(agent.init, jax.random.key(0))
+    rollout = jax.eval_shape(lambda state: play(agent, state)[1], state)
     assert rollout.transitions.finals is None
     longer = dataclasses.replace(agent, env=Toy())
     assert longer._room == 1

@@ -18,16 +18,17 @@ import pytest
 
 import memory_models
 from agents.algorithms.dqn import DQN
-from agents.algorithms.replaying import play
 from agents.algorithms.windows import at_places
 from agents.base import Inputs
 from agents.experience.normalize import split_trainable
+from agents.experience.rollout import play
 from tests.agents.algorithms.test_ratio_one import redrawn
 from tests.agents.toy import MaskedToy, Toy
 
 MECHANISMS = ["none", "frame_stack", "gru", "ffm", "attention", "rmt", "memory_network"]
 """One model per mechanism."""
 ROLLOUTS, TIME, BATCH = 8, 8, 6
+KEY = jax.random.key(0)
 
 
 def make_agent(memory="gru", env=None, **settings):
@@ -196,7 +197,7 @@ def errors(case, window=None):
     window = case.window if window is None else window
     state = case.state
     compute = jax.jit(case.agent.loss)
-    _, ((error, known), _) = compute(state.params, state.target, state.replay, window)
+    _, ((error, known), _) = compute(state.params, state, window, KEY)
     return np.asarray(error), np.asarray(known)
 
 
@@ -380,7 +381,7 @@ def test_no_gradient_reaches_what_came_before():
     def loss(scale):
         observation = window.rows.inputs.observation + scale * first
         seen = changed(window, observation=observation)
-        return agent.loss(state.params, state.target, state.replay, seen)[0]
+        return agent.loss(state.params, state, seen, KEY)[0]
 
     assert jax.jit(jax.grad(loss))(0.0) == 0
     assert jax.jit(loss)(1.0) != jax.jit(loss)(0.0)
@@ -406,10 +407,7 @@ def test_what_is_not_known_weighs_nothing():
         trainable, fixed = split_trainable(state.params)
         return jax.grad(
             lambda p: agent.loss(
-                eqx.combine(p, fixed),
-                state.target,
-                state.replay,
-                window._replace(rows=rows),
+                eqx.combine(p, fixed), state, window._replace(rows=rows), KEY
             )[0]
         )(trainable)
 

@@ -18,7 +18,7 @@ import pytest
 
 import memory_models
 from agents.algorithms.ppo import PPO
-from agents.experience.normalize import Moments, with_statistics
+from agents.experience.normalize import Moments, normalized, with_statistics
 from agents.experience.rollout import _episodes
 from envs.probing.probe import Probe
 from envs.vector import Step
@@ -95,7 +95,7 @@ def second_rollout(agent):
 
     def collect(params, streams, key):
         streams, rollout = agent.rollout(params, streams, key)
-        statistics, streams, rollout = agent.normalized(params, streams, rollout)
+        statistics, streams, rollout = normalized(agent, params, streams, rollout)
         batch = agent.advantages(params, streams, rollout)
         return streams, rollout, batch, statistics
 

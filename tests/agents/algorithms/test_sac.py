@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import memory_models
-from agents.algorithms.replaying import play
 from agents.algorithms.sac import SAC
 from agents.base import Inputs
 from agents.experience.normalize import split_trainable
+from agents.experience.rollout import play
 from agents.networks.soft_actor_critic import (
     critics_of,
     log_probabilities,

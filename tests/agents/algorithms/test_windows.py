@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.algorithms.replaying import followed, play
+from agents.algorithms.replaying import followed
 from agents.experience.replay import Marks
-from agents.experience.rollout import Rollout
+from agents.experience.rollout import Rollout, play
 from agents.running.updates import FINITE, make_update_loop
 from tests.agents.algorithms.test_q_one import case_of, make_agent
 from tests.agents.toy import Toy

@@ -11,8 +11,8 @@ from gymnasium import spaces
 import agents
 import envs
 import memory_models
-from agents.algorithms.replaying import play
 from agents.experience.host import TRAINING, HostSource
+from agents.experience.rollout import play
 from envs.gymnasium_api import GymnasiumEnv
 from envs.host import spread_seeds
 from tests.agents.experience import numpy_tasks

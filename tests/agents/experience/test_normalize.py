@@ -1,6 +1,7 @@
 """Running statistics and normalised rewards against plain numpy."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from agents.experience.normalize import (
     Moments,
     Statistics,
     discounted_returns,
+    normalized,
     split_trainable,
     with_statistics,
 )
@@ -94,7 +96,8 @@ def test_an_agent_split_over_devices_has_the_statistics_of_the_whole(two_rollout
     def halves(axis, tree):
         return jax.tree.map(lambda x: jnp.stack(jnp.split(x, 2, axis)), tree)
 
-    parts = jax.jit(jax.vmap(share.normalized, (None, 0, 0), axis_name=AXIS))(
+    stats = functools.partial(normalized, share)
+    parts = jax.jit(jax.vmap(stats, (None, 0, 0), axis_name=AXIS))(
         params, halves(0, streams), halves(1, rollout)
     )
     for name in ("observation", "reward"):
@@ -161,7 +164,7 @@ def two_rollouts():
     @jax.jit
     def collect(params, streams, key):
         streams, raw = agent.rollout(params, streams, key)
-        statistics, streams, scaled = agent.normalized(params, streams, raw)
+        statistics, streams, scaled = normalized(agent, params, streams, raw)
         batch = agent.advantages(params, streams, scaled)
         last_value = agent.network(params).value(streams.memory_state, streams.inputs)
         return Stage(raw, statistics, streams, batch, last_value)

@@ -1,0 +1,67 @@
+"""What every agent shares, for those that value actions."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import envs
+from agents import evaluate
+from agents.experience.rollout import play
+from tests.agents.algorithms import test_pqn, test_q_one, test_sac
+from tests.agents.algorithms.test_ratio_one import redrawn
+
+AGENTS = {
+    "dqn": lambda **settings: test_q_one.make_agent(**settings),
+    "pqn": lambda replay_size, **settings: test_pqn.make_agent(**settings),
+    "sac": lambda **settings: test_sac.make_agent(**settings),
+}
+PROBE = envs.make("ProbeActionMask-v0")
+LENGTH = PROBE.card.max_episode_steps
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_starts_are_spread_before_training(name):
+    """The agent itself plays; those that explore do so as in their first update."""
+    corridor = envs.make("TMaze-v0", length=11)
+    agent = AGENTS[name](env=corridor, num_envs=48, replay_size=48 * 48)
+    agent = dataclasses.replace(agent, staggered_starts=True, normalize_reward=True)
+    streams = jax.jit(agent.init)(jax.random.key(0)).streams
+    played = np.asarray(streams.env_state.episode_length)
+    assert set(played) == set(range(12))
+    np.testing.assert_array_equal(streams.inputs.start, played == 0)
+    returns = np.asarray(streams.env_state.episode_return)
+    one_step = played == 1
+    np.testing.assert_allclose(streams.discounted_return[one_step], returns[one_step])
+    if name == "sac":
+        return
+    # The same without exploring: some streams would have done otherwise.
+    settings = {x.name: getattr(agent, x.name) for x in dataclasses.fields(agent)}
+    kind = type("Sure", (type(agent),), {"exploration": lambda *_: None})
+    sure = jax.jit(kind(**settings).init)(jax.random.key(0)).streams
+    assert not np.array_equal(sure.env_state.episode_return, returns)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_masks_are_kept_in_play_and_in_evaluation(name):
+    agent = AGENTS[name](memory="none", env=PROBE, num_envs=8, replay_size=8 * 48)
+    state = jax.jit(agent.init)(jax.random.key(0))._replace(params=redrawn(agent))
+    steps = jax.jit(lambda state: play(agent, state)[1])(state).transitions
+    mask = np.asarray(steps.inputs.action_mask)
+    assert (mask.sum(-1) == 1).all() and not np.asarray(steps.reward).any()
+
+    def evaluated(params, exploration):
+        return evaluate.play_episodes(
+            agent,
+            params,
+            key=jax.random.key(2),
+            episodes=16,
+            exploration=exploration,
+            step_limit=LENGTH,
+        )
+
+    for exploration in (None, 0.0):
+        played = jax.jit(lambda p, e=exploration: evaluated(p, e))(state.params)
+        np.testing.assert_array_equal(played.episode_return, 0)
+        assert played.finished.all()
