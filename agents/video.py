@@ -116,7 +116,9 @@ def host_films(
     Raises:
         ValueError: it gives no pictures.
     """
-    modes = task.making().bare().metadata.get("render_modes") or []
+    asked = task.making().bare()
+    modes = asked.metadata.get("render_modes") or []
+    asked.close()
     if "rgb_array" not in modes:
         raise ValueError(
             f"{task.id} has no render_mode 'rgb_array' (its render_modes are {modes}), "

@@ -24,7 +24,6 @@ from agents.algorithms.metrics import value_metrics
 from agents.algorithms.minibatches import RolloutState
 from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_ranges, check_sequences
-from agents.algorithms.windows import at_places
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.exploration import epsilon_of
@@ -39,7 +38,14 @@ from agents.experience.rollout import (
     as_sequences,
     play,
 )
-from agents.experience.tape import Finals, lay_out, on_tape, room_for, rows_of_finals
+from agents.experience.tape import (
+    Finals,
+    at_places,
+    lay_out,
+    on_tape,
+    room_for,
+    rows_of_finals,
+)
 from agents.footprint import Part
 from agents.keys import update_keys
 from agents.networks.action_values import ActionValues

@@ -31,12 +31,13 @@ from agents.algorithms.replaying import (
     write_and_learn,
 )
 from agents.algorithms.settings import check_ranges, check_replay
-from agents.algorithms.windows import Start, Windows, at_places, memory_context
+from agents.algorithms.windows import Start, Windows, memory_context
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
 from agents.experience.returns import n_step_returns
 from agents.experience.rollout import Rollout, Streams, play
+from agents.experience.tape import at_places
 from agents.footprint import Part
 from agents.networks.build import build_soft_actor_critic
 from agents.networks.choices import value_of

@@ -268,11 +268,6 @@ class Windows:
         return marks._replace(priority=marks.priority.at[at].set(new))
 
 
-def at_places(x: Array, place: Int[Array, "rows windows"]) -> Array:
-    """`x[place[r, w], w]`."""
-    return x[place, jnp.arange(place.shape[1])]
-
-
 def memory_context(agent: Any) -> int | None:
     """Steps that the memory of an agent reaches back; None without end."""
     shapes = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))

@@ -123,36 +123,28 @@ def on_tape(
     row, final, nth = layout.row, layout.final, layout.nth
     assert final is not None and nth is not None
 
-    def at_places(of_rows: Any, of_finals: Any) -> Any:
-        def pick(rows: Array, finals: Array) -> Array:
-            spread = _take(rows, row)
-            where = final.reshape(*final.shape, *(1,) * (spread.ndim - 2))
-            return jnp.where(where, _take(finals, nth), spread)
-
-        return jax.tree.map(pick, of_rows, of_finals)
-
-    def behind(of_inputs: Any, of_rows: Any) -> Any:
-        """What led to a place: of a row as it saw it, else by the row before."""
-        if of_inputs is None:
+    def placed(of_rows: Any, others: Any, index: Array) -> Any:
+        """Rows where they stand, and at final observations others; None stays."""
+        if of_rows is None:
             return None
 
-        def pick(seen: Array, led: Array) -> Array:
-            spread = _take(seen, row)
+        def pick(rows: Array, other: Array) -> Array:
+            spread = at_places(rows, row)
             where = final.reshape(*final.shape, *(1,) * (spread.ndim - 2))
-            return jnp.where(where, _take(led, row).astype(spread.dtype), spread)
+            return jnp.where(where, at_places(other, index), spread)
 
-        return jax.tree.map(pick, of_inputs, of_rows)
+        return jax.tree.map(pick, of_rows, others)
 
     return Inputs(
-        observation=at_places(inputs.observation, finals.observation),
-        start=_take(inputs.start, row) & ~final,
-        previous_action=behind(inputs.previous_action, action),
-        previous_reward=behind(inputs.previous_reward, reward),
-        action_mask=at_places(inputs.action_mask, finals.action_mask),
+        observation=placed(inputs.observation, finals.observation, nth),
+        start=at_places(inputs.start, row) & ~final,
+        previous_action=placed(inputs.previous_action, action, row),
+        previous_reward=placed(inputs.previous_reward, reward, row),
+        action_mask=placed(inputs.action_mask, finals.action_mask, nth),
     )
 
 
-def _take(x: Array, index: Int[Array, "places windows"]) -> Array:
-    """`x[index[p, w], w]`; indices beyond the end take the last."""
-    index = jnp.clip(index, 0, x.shape[0] - 1)
-    return x[index, jnp.arange(index.shape[1])]
+def at_places(x: Array, place: Int[Array, "places windows"]) -> Array:
+    """`x[place[p, w], w]`; places beyond the end take the last."""
+    place = jnp.clip(place, 0, x.shape[0] - 1)
+    return x[place, jnp.arange(place.shape[1])]

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool
 
 from memory_models.base import select_state
 from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.recurrent_loops import entering_of
 
 ROUND = 4
 """Writes per round of the loops for accelerators."""
@@ -72,12 +73,7 @@ def _forward_of(one: Callable) -> Callable:
     def forward(arrays, memory, initial, segments, fresh):
         given = arrays, memory, initial, segments, fresh
         memories = _loop(one, *given, unroll=ROUND)
-        before = jax.tree.map(
-            lambda first, rest: jnp.concatenate([first[None], rest[:-1]]),
-            memory,
-            memories,
-        )
-        before = jax.vmap(select_state, (0, None, 0))(fresh, initial, before)
+        before = entering_of(memory, initial, memories, fresh)
         return memories, (arrays, before, segments, fresh)
 
     return forward

@@ -12,10 +12,9 @@ import pytest
 
 import memory_models
 from agents.algorithms.pqn import PQN
-from agents.algorithms.windows import at_places
 from agents.base import Inputs
 from agents.experience.rollout import as_sequences, gather, play
-from agents.experience.tape import lay_out, on_tape, rows_of_finals
+from agents.experience.tape import at_places, lay_out, on_tape, rows_of_finals
 from tests.agents.algorithms.test_ratio_one import redrawn
 from tests.agents.toy import MaskedToy, Toy
 

@@ -18,10 +18,10 @@ import pytest
 
 import memory_models
 from agents.algorithms.dqn import DQN
-from agents.algorithms.windows import at_places
 from agents.base import Inputs
 from agents.experience.normalize import split_trainable
 from agents.experience.rollout import play
+from agents.experience.tape import at_places
 from tests.agents.algorithms.test_ratio_one import redrawn
 from tests.agents.toy import MaskedToy, Toy
 
