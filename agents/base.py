@@ -21,6 +21,9 @@ Params = Any
 """All that acting needs: network weights and, where used, normaliser statistics."""
 MemoryState = Any
 """State of the memory of a batch of streams, every leaf `[batch, ...]`."""
+FINITE = "finite"
+"""Beside the metrics of an update: 1 where it was taken, 0 where it was not finite. An
+agent that keeps experience for later reports whether what it keeps is finite."""
 
 
 class Inputs(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from agents.algorithms.minibatches import first_rollout_state
 from agents.algorithms.optimizer import gradient_step
-from agents.base import Gathering, Params
+from agents.base import FINITE, Gathering, Params
 from agents.experience.normalize import (
     Moments,
     normalized,
@@ -156,7 +156,8 @@ def write_and_learn(
         rollout: what was played.
 
     Returns:
-        The new state, and metrics `[gradient steps]`.
+        The new state, and metrics `[gradient steps]`; `FINITE` says whether what was
+        written down is: it would be learned from later.
     """
     # WRITE
     replay, marks = agent.windows.write(
@@ -175,7 +176,14 @@ def write_and_learn(
         agent, state, reward_scale=statistics.reward, key=key
     )
     params = with_statistics(state.params, statistics)
-    return state._replace(params=params), losses
+    seen = (rollout.transitions.inputs.observation, rollout.transitions.reward)
+    return state._replace(params=params), {**losses, FINITE: _is_finite(seen)}
+
+
+def _is_finite(tree: Any) -> Array:
+    """1 where every number of a tree is finite, else 0."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all().astype(jnp.float32)
 
 
 def followed(

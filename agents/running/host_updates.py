@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from agents.base import FINITE
 from agents.experience.host import HostSource
-from agents.running.updates import FINITE, compile_updates, where_finite
+from agents.running.updates import compile_updates, where_finite
 from envs import HostTask
 
 LOST = (

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from agents import devices
+from agents.base import FINITE
 from agents.convert import ConfigError
 from agents.running import processes
 from agents.running.configuration.config import Plan
@@ -32,7 +33,7 @@ from agents.running.output.results import Result, is_written
 from agents.running.output.standing import Standing
 from agents.running.signals import StopRequest
 from agents.running.starting import begin
-from agents.running.updates import FINITE, over_seeds
+from agents.running.updates import over_seeds
 from envs import HostError, HostTask
 
 
@@ -297,9 +298,8 @@ class Trainer:
             number = self.standing.updates + int(np.argmax(finite[index] == 0)) + 1
             whole = devices.gather(state, self.mesh)
             one = jax.tree.map(lambda x, i=index: x[i], whole)
-            step = number * self.agent.steps_per_update
-            where = f"update {number:,} (step {step:,}): first "
-            where += first_bad_tensor(self.agent, one, *collected)
+            where = f"update {number:,} (step {number * self.agent.steps_per_update:,})"
+            where += f": first {first_bad_tensor(self.agent, one, *collected)}"
             self.standing.frozen[int(index)] = where
             self.standing.frozen_after[int(index)] = number - 1
             self._print(

@@ -16,10 +16,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool
 
 from agents import devices
+from agents.base import FINITE
 from agents.running.output.tensorboard import MAY_BE_MISSING
-
-FINITE = "finite"
-"""Beside the metrics: 1 where an update was taken, 0 where it was not finite."""
 
 
 def compile_updates(
@@ -113,10 +111,12 @@ def is_finite(state: Any, metrics: dict[str, Array]) -> Bool[Array, ""]:
     """Whether parameters, optimiser state and metrics are finite after an update.
 
     The environments' own states may hold what they like; whatever of it reaches the
-    agent reaches its loss.
+    agent reaches its loss, or is kept for later, and then the agent itself reports
+    `FINITE`.
     """
     learned = (state.params, getattr(state, "optimizer_state", None))
     required = [x for tag, x in metrics.items() if tag not in MAY_BE_MISSING]
+    kept = jnp.asarray(metrics.get(FINITE, 1.0)) >= 1
     # One array per dtype: a test of its own for every leaf takes a quarter longer to
     # compile.
     by_dtype: dict[Any, list[Array]] = {}
@@ -126,4 +126,4 @@ def is_finite(state: Any, metrics: dict[str, Array]) -> Bool[Array, ""]:
     finite = [
         jnp.isfinite(jnp.concatenate(leaves)).all() for leaves in by_dtype.values()
     ]
-    return jnp.stack(finite).all()
+    return jnp.stack([kept, *finite]).all()

@@ -203,19 +203,30 @@ class Poisoned(Toy):
         return observation, state, jnp.where(bad, jnp.nan, reward), *rest
 
 
-def run_poisoned(total_steps, directory):
+def run_poisoned(directory, *words):
     text = io.StringIO()
-    settings = ["experiment=smoke", "env=custom", "memory=none", "num_seeds=3"]
+    settings = ["env=custom", "memory=none", "num_seeds=3", "total_steps=6000"]
     settings += [f"env.target={__name__}:Poisoned", "memory.output_size=8"]
-    settings += [f"run_directory={directory}", f"total_steps={total_steps}"]
+    settings += ["agent.num_envs=16", "agent.rollout_length=32"]
+    settings += [f"run_directory={directory}", "evaluation.interval=null", *words]
     settings += ["checkpoint.interval=512", "checkpoint.keep=99"]
     settings += ["evaluation.episodes=4"]
     config = compose_config([*settings, "log_interval=1"])
     return agents.run(config, Console(file=text, width=300)), text.getvalue()
 
 
-def test_a_seed_that_stops_being_finite_is_frozen_and_named(tmp_path):
-    result, text = run_poisoned(6000, tmp_path)
+MINIBATCHES = ["agent.num_minibatches=4"]
+REPLAY = ["agent.replay_size=4096", "agent.learning_starts=600", "agent.batch_size=8"]
+REPLAY += ["agent.gradient_steps=2"]
+
+
+@pytest.mark.shows("a seed that is not finite")
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [("ppo", MINIBATCHES), ("pqn", MINIBATCHES), ("dqn", REPLAY), ("sac", REPLAY)],
+)
+def test_a_seed_that_stops_being_finite_is_frozen_and_named(agent, words, tmp_path):
+    result, text = run_poisoned(tmp_path, f"agent={agent}", *words)
     assert 0 < len(result.frozen) < 3
     index, where = next(iter(result.frozen.items()))
     found = re.fullmatch(
