@@ -1,10 +1,12 @@
-"""How fast PPO trains: `python -m benchmarks.speed`, best when nothing else runs.
+"""How fast agents train: `python -m benchmarks.speed`, best when nothing else runs.
 
 RepeatPreviousEasy, 64 environments x 128 steps, 4 epochs x 8 minibatches, width 128,
 beside RecurrentPPO of sb3-contrib on the same task (one LSTM for actor and critic, the
 same counts and widths). Every sample lasts a second or two, samples of all lines take
 turns, and the machine's rate of float32 products is sampled with them. This process
-keeps to `--threads` cores, for us and for the others alike.
+keeps to `--threads` cores, for us and for the others alike. `--values` measures DQN and
+PQN instead, beside the DQN of Stable-Baselines3: two layers of the same width, as many
+environments, and per step of the optimiser as many steps played and learned from.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+import agents
 import envs
 import memory_models
 from agents import devices
@@ -51,7 +54,21 @@ def make_agent(memory: str, task: str, separate: bool) -> PPO:
     )
 
 
-def training(agent: PPO, num_devices: int) -> Sample:
+def make_value_agent(name: str, memory: str, task: str) -> Any:
+    """DQN or PQN at the defaults, but for the width."""
+    return agents.make(
+        name,
+        env=envs.make(task),
+        memory=memory_models.builder(memory, output_size=WIDTH),
+        num_envs=NUM_ENVS,
+        encoder_size=WIDTH,
+        head_size=WIDTH,
+        total_updates=10**6,
+        **({"learning_starts": 0} if name == "dqn" else {}),
+    )
+
+
+def training(agent: Any, num_devices: int) -> Sample:
     """Steps per second of whole updates, as `train.py` compiles them."""
     mesh = devices.choose_devices(num_devices, agent)
     keys = jnp.stack([jax.random.key(0)])
@@ -100,6 +117,13 @@ def rollouts(agent: PPO, num_devices: int) -> Sample:
     return sample
 
 
+def _missing(error: ImportError) -> str:
+    return (
+        f"error: {error.name} is not installed, so there is nothing to compare with; "
+        'pip install -c constraints.txt -e ".[benchmarks]".'
+    )
+
+
 def recurrent_ppo(threads: int) -> Sample:
     """Steps per second of RecurrentPPO, its environments in its own vector env."""
     try:
@@ -108,10 +132,7 @@ def recurrent_ppo(threads: int) -> Sample:
         from sb3_contrib import RecurrentPPO
         from stable_baselines3.common.env_util import make_vec_env
     except ImportError as error:
-        sys.exit(
-            f"error: {error.name} is not installed, so there is nothing to compare "
-            'with; pip install -c constraints.txt -e ".[benchmarks]".'
-        )
+        sys.exit(_missing(error))
     torch.set_num_threads(threads)
     model = RecurrentPPO(
         "MlpLstmPolicy",
@@ -132,6 +153,41 @@ def recurrent_ppo(threads: int) -> Sample:
         began = time.perf_counter()
         model.learn(NUM_ENVS * STEPS)
         return NUM_ENVS * STEPS / (time.perf_counter() - began)
+
+    return sample
+
+
+def feed_forward_dqn(like: Any, threads: int) -> Sample:
+    """Steps per second of Stable-Baselines3's DQN with the counts of ours.
+
+    Args:
+        like: a DQN of ours.
+        threads: of PyTorch.
+    """
+    try:
+        import torch
+        from popgym.envs.repeat_previous import RepeatPreviousEasy
+        from stable_baselines3 import DQN
+        from stable_baselines3.common.env_util import make_vec_env
+    except ImportError as error:
+        sys.exit(_missing(error))
+    torch.set_num_threads(threads)
+    model = DQN(
+        "MlpPolicy",
+        make_vec_env(RepeatPreviousEasy, n_envs=like.num_envs),
+        buffer_size=like.replay_size,
+        learning_starts=0,
+        train_freq=(like.rollout_length, "step"),
+        gradient_steps=like.gradient_steps,
+        batch_size=like.batch_size * like.sequence_length,
+        policy_kwargs={"net_arch": [WIDTH, WIDTH]},
+        device="cpu",
+    )
+
+    def sample() -> float:
+        began = time.perf_counter()
+        model.learn(UPDATES * like.steps_per_update)
+        return UPDATES * like.steps_per_update / (time.perf_counter() - began)
 
     return sample
 
@@ -240,9 +296,48 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--task", default="RepeatPreviousEasy-v0")
     parser.add_argument("--separate-memories", action="store_true")
+    parser.add_argument("--values", action="store_true", help="DQN and PQN")
     parser.add_argument("--without-peer", action="store_true")
     parser.add_argument("--without-starts", action="store_true")
     return parser.parse_args()
+
+
+def main_values(asked: argparse.Namespace, memories: list[str]) -> None:
+    """Measure DQN and PQN, and print a table."""
+    lines: dict[str, Sample] = {}
+    for name in ("dqn", "pqn"):
+        for memory in memories:
+            agent = make_value_agent(name, memory, asked.task)
+            lines[f"{name}, {memory}"] = training(agent, 1)
+    peer = "Stable-Baselines3 DQN, feed-forward"
+    if not asked.without_peer:
+        like = make_value_agent("dqn", "none", asked.task)
+        lines[peer] = feed_forward_dqn(like, asked.threads)
+    tell(asked, measure(lines, asked.rounds), "one device", peer, "SB3's DQN")
+
+
+def tell(
+    asked: argparse.Namespace,
+    measured: dict[str, list[float]],
+    title: str,
+    peer: str,
+    short: str,
+) -> None:
+    """Print a table of rates, with ratios to those of the line `peer`."""
+    median = {name: statistics.median(rates) for name, rates in measured.items()}
+    base = median.get(peer)
+    print(
+        f"{asked.task}, {asked.threads} threads, JAX {jax.__version__}, median of "
+        f"{asked.rounds}\n"
+    )
+    print(f"| {title} | k steps/s | slowest | fastest | of {short} |")
+    print("|---|---|---|---|---|")
+    for name, rates in measured.items():
+        product = name.endswith("GFLOP/s")
+        unit = 1e9 if product else 1e3
+        low, middle, high = (x / unit for x in (min(rates), median[name], max(rates)))
+        ratio = "" if product or not base else f"{median[name] / base:.2g}"
+        print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} |")
 
 
 def main() -> None:
@@ -255,6 +350,8 @@ def main() -> None:
     config: Any = jax.config
     config.update("jax_num_cpu_devices", asked.threads)
     memories = asked.memories.split(",")
+    if asked.values:
+        return main_values(asked, ["none", *memories])
 
     lines: dict[str, Sample] = {}
     for memory in memories:
@@ -272,21 +369,7 @@ def main() -> None:
     product = f"{PRODUCT}^3 product, GFLOP/s"
     lines[product] = products()
 
-    measured = measure(lines, asked.rounds)
-    median = {name: statistics.median(rates) for name, rates in measured.items()}
-    base = median.get(peer)
-    print(
-        f"{asked.task}, {asked.threads} threads, JAX {jax.__version__}, median of "
-        f"{asked.rounds}\n"
-    )
-    print("| PPO | k steps/s | slowest | fastest | of RecurrentPPO |")
-    print("|---|---|---|---|---|")
-    for name, rates in measured.items():
-        unit = 1e9 if name == product else 1e3
-        low, middle, high = (x / unit for x in (min(rates), median[name], max(rates)))
-        compared = name != product and base is not None
-        ratio = f"{median[name] / base:.2g}" if compared and base else ""
-        print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} |")
+    tell(asked, measure(lines, asked.rounds), "PPO", peer, "RecurrentPPO")
     if not asked.without_starts:
         print("\n| `train.py` | compile, s | compile at the second start, s |")
         print("|---|---|---|")

@@ -101,11 +101,11 @@ class PPO(Agent):
     gae_lambda: float = 0.95
     clip_ratio: float = 0.1
     clip_value: float | None = None
-    entropy_coefficient: float = 0.005
+    entropy_coefficient: float = 0.01
     value_coefficient: float = 0.5
     reconstruction_weight: float = 0.0
     max_gradient_norm: float = 0.5
-    normalize_advantage: bool = False
+    normalize_advantage: bool = True
     normalize_observation: bool = False
     normalize_reward: bool = False
     staggered_starts: bool = False

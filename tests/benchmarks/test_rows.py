@@ -4,10 +4,25 @@ import json
 
 import pytest
 
-from benchmarks import bsuite, capability, memory, popgym, rows, spread, tmaze
+from benchmarks import (
+    accelerator,
+    agents,
+    bsuite,
+    capability,
+    memory,
+    popgym,
+    rows,
+    spread,
+    tmaze,
+)
+
+PUBLISHED = [
+    *(accelerator, agents, bsuite, capability, memory, popgym),
+    *(spread, tmaze),
+]
 
 
-@pytest.mark.parametrize("module", [bsuite, capability, memory, popgym, spread, tmaze])
+@pytest.mark.parametrize("module", PUBLISHED)
 def test_the_readme_has_the_table_of_the_rows(module):
     """Otherwise: python -m benchmarks.<name> --publish."""
     name = module.__name__.split(".")[-1]

@@ -1,9 +1,12 @@
 """The spread of tasks on which defaults are chosen: scores, rows and tables."""
 
+import jax
 import numpy as np
 import pytest
 
+import agents
 import envs
+import memory_models
 from agents.running.overrides import compose_config
 from benchmarks import spread
 
@@ -32,25 +35,44 @@ def test_every_task_has_two_bounds_apart():
         assert high > low
 
 
-def test_a_setting_is_written_out_whole():
-    for setting, changes in spread.SETTINGS.items():
-        config = compose_config(spread.words_of(setting))["agent"]
-        for name, value in (spread.FIRST | changes).items():
+@pytest.mark.parametrize("agent", spread.SEARCHES)
+def test_a_setting_is_written_out_whole(agent):
+    search = spread.SEARCHES[agent]
+    for setting, changes in search.changes.items():
+        config = compose_config(spread.words_of(agent, setting))["agent"]
+        assert config["name"] == agent
+        for name, value in (dict(search.first) | changes).items():
             assert config[name] == value
-        assert set(changes) <= set(spread.FIRST)
+        assert set(changes) <= set(search.first)
 
 
-def rows_of(stage, setting, returns):
+@pytest.mark.parametrize("agent", spread.SEARCHES)
+def test_an_agent_is_searched_on_the_tasks_that_it_can_play(agent):
+    for task in spread.TASKS:
+        env = envs.make(f"{task}-v0")
+        memory = memory_models.builder("none", output_size=4)
+        try:
+            built = agents.make(agent, env=env, memory=memory)
+            jax.eval_shape(built.build_network, jax.random.key(0))
+            plays = True
+        except ValueError:
+            plays = False
+        assert plays == (task in spread.SEARCHES[agent].tasks)
+
+
+def rows_of(stage, agent, setting, returns):
     seeds = spread.STAGES[stage].num_seeds
     row = {"returns": [returns] * seeds, "seconds": 60}
-    return {name: row for name, _, _ in spread.cells(stage, setting)}
+    return {name: row for name, _, _ in spread.cells(stage, agent, setting)}
 
 
 def test_tables_rank_what_was_run_whole():
-    rows = rows_of("search", "first", -9.0) | rows_of("search", "heads", 9.0)
-    assert "| task" not in spread.table(rows)
-    rows |= rows_of("full", "heads", 9.0)
-    part = rows_of("search", "scaled", 9.0)
+    rows = rows_of("search", "ppo", "first", -9.0)
+    rows |= rows_of("search", "ppo", "heads", 9.0)
+    rows |= rows_of("search", "dqn", "first", 9.0)
+    assert "3 seeds" not in spread.table(rows)
+    rows |= rows_of("full", "ppo", "heads", 9.0)
+    part = rows_of("search", "ppo", "scaled", 9.0)
     rows |= dict(list(part.items())[1:])
     lines = spread.table(rows).splitlines()
     minutes = len(spread.TASKS)
@@ -58,31 +80,33 @@ def test_tables_rank_what_was_run_whole():
         f"| heads | 1.000 | {minutes} |",
         f"| first | 0.000 | {minutes} |",
     ]
-    assert "| task | heads |" in lines and "scaled" not in "".join(lines)
-    assert "| all | 1.00 ± 0.00 |" in lines
+    of_dqn = lines.index("| dqn | score, gru, 1 seed, 0.5 M steps | minutes |")
+    tasks = len(spread.SEARCHES["dqn"].tasks)
+    assert lines[of_dqn + 2] == f"| first | 1.000 | {tasks} |"
+    assert "| ppo, 3 seeds, 2 M steps | heads |" in lines
+    assert "scaled" not in "".join(lines) and "| all | 1.00 ± 0.00 |" in lines
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     measured = []
 
-    def measure(stage, setting, task, memory, words):
-        measured.append((setting, task, memory, words))
+    def measure(stage, agent, setting, task, memory, words):
+        measured.append((agent, setting, task, memory, words))
         return {"returns": [0.0] * stage.num_seeds, "seconds": 1}
 
     monkeypatch.setattr(spread, "measure", measure)
-    words = ["spread", "--stage", "search", "--tasks", "TMaze"]
+    words = ["spread", "--stage", "search", "--agent", "dqn", "--tasks", "TMaze"]
     words += ["--results", str(tmp_path / "rows.json"), "seed=1"]
     monkeypatch.setattr("sys.argv", words)
     spread.main()
     first = list(measured)
-    assert first == [(s, "TMaze", "gru", ["seed=1"]) for s in spread.SETTINGS]
+    settings = spread.SEARCHES["dqn"].changes
+    assert first == [("dqn", s, "TMaze", "gru", ["seed=1"]) for s in settings]
     spread.main()
     assert measured == first
-    monkeypatch.setattr(
-        "sys.argv", [*words[:-1], "--settings", "heads", "--", "seed=1"]
-    )
+    monkeypatch.setattr("sys.argv", [*words[:-1], "--settings", "n 5", "--", "seed=1"])
     spread.main()
-    assert measured[len(first) :] == [("heads", "TMaze", "gru", ["seed=1"])]
+    assert measured[len(first) :] == [("dqn", "n 5", "TMaze", "gru", ["seed=1"])]
 
 
 @pytest.mark.parametrize("words", [["--tasks", "Nothing"], ["--settings", "nothing"]])
@@ -98,5 +122,5 @@ def test_rows_of_two_updates(tmp_path):
     words = ["agent.num_envs=8", "agent.rollout_length=8", "evaluation.episodes=8"]
     words += [f"run_directory={tmp_path}", "compilation_cache=null"]
     stage = spread.Stage(("gru",), 2, 100)
-    row = spread.measure(stage, "heads", "TMaze", "gru", words)
+    row = spread.measure(stage, "ppo", "heads", "TMaze", "gru", words)
     assert len(row["returns"]) == 2 and row["settings"]["head_size"] == 128

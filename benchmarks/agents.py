@@ -1,0 +1,168 @@
+"""Which agent for which memory and task? `python -m benchmarks.agents`.
+
+PPO, DQN, PQN and SAC at their defaults with gru, ffm and no memory, five seeds side by
+side, 2 M steps. Returns are those of the greedy policy on new episodes, with 95 %
+intervals over seeds: at equal steps, and at equal time, which is when the first agent
+was done with that task and memory (compilation and evaluations included).
+
+Where a policy without memory has a lower bound above the card's memoryless return, card
+or agent cheats; the table names it.
+
+Rows are kept in `benchmarks/results/agents.json`; see `rows`. A row that is there is
+passed over unless its agent, task or memory is named.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+
+import agents
+import envs
+from agents.running.overrides import compose_config
+from benchmarks.learning import read_curves
+from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+
+AGENTS = ("ppo", "dqn", "pqn", "sac")
+TASKS = (
+    "TMaze",
+    "RepeatPreviousEasy",
+    "RepeatFirstMedium",
+    "MemoryLength30",
+    "CountRecallEasy",
+)
+MEMORIES = ("gru", "ffm", "none")
+SEEDS = 5
+STEPS = 2e6
+POINTS = 20
+"""Evaluations on the way."""
+SHOWN = (0.25, 1.0)
+"""Shares of the steps at which the table says what is returned."""
+
+
+def measure(agent: str, task: str, memory: str, words: Sequence[str] = ()) -> Row:
+    """Train all seeds; what they returned after how many steps and seconds."""
+    settings = [
+        f"env={envs.config_name(f'{task}-v0')}",
+        f"agent={agent}",
+        f"memory={memory}",
+        f"num_seeds={SEEDS}",
+        f"total_steps={STEPS}",
+        f"evaluation.interval={STEPS / POINTS}",
+        "checkpoint.interval=null",
+        *words,
+    ]
+    began = time.time()  # as the event files count
+    result = agents.run(compose_config(settings), Console(quiet=True))
+    ended = time.time()
+    curves = read_curves(result.directory)
+    return {
+        "agent": agent,
+        "task": task,
+        "memory": memory,
+        "steps": curves["steps"].tolist(),
+        "seconds": [round(x, 1) for x in (curves["times"].max(0) - began).tolist()],
+        "returns": np.round(curves["returns"], 4).tolist(),
+        "last": [round(float(score.mean), 4) for score in result.scores],
+        "all_seconds": round(ended - began),
+        "settings": [x for x in words if not x.startswith("run_directory=")],
+    }
+
+
+def at_step(row: Row, step: float) -> list[float]:
+    """Returns, one per seed, of the last evaluation up to `step`."""
+    return _before(row, row["steps"], step)
+
+
+def at_second(row: Row, second: float) -> list[float]:
+    """Returns, one per seed, of the last evaluation up to `second`."""
+    return _before(row, row["seconds"], second)
+
+
+def _before(row: Row, when: Sequence[float], limit: float) -> list[float]:
+    index = int(np.searchsorted(when, limit, side="right")) - 1
+    return [seed[max(index, 0)] for seed in row["returns"]]
+
+
+def table(rows: Rows) -> str:
+    """One line per task, memory and agent."""
+    shown = " | ".join(f"{share * STEPS / 1e6:g} M steps" for share in SHOWN)
+    lines = [
+        f"| task | memory | agent | {shown} | at equal time | seconds |",
+        f"|---|---|---|{'---|' * len(SHOWN)}---|---|",
+    ]
+    for task in TASKS:
+        for memory in MEMORIES:
+            found = {a: rows.get(name_of(a, task, memory)) for a in AGENTS}
+            there = {agent: row for agent, row in found.items() if row}
+            first = min((row["seconds"][-1] for row in there.values()), default=0)
+            for agent, row in there.items():
+                cells = [_of(at_step(row, share * row["steps"][-1])) for share in SHOWN]
+                equal = f"{_of(at_second(row, first))} ({first:.0f} s)"
+                settings = f" ({', '.join(row['settings'])})" if row["settings"] else ""
+                lines.append(
+                    f"| {task} | {memory} | {agent} | {' | '.join(cells)} | "
+                    f"{equal} | {row['all_seconds']}{settings} |"
+                )
+    too_good = cheats(rows)
+    checked = sum(row["memory"] == "none" for row in rows.values())
+    if too_good:
+        lines += ["", f"More than memoryless without memory: {', '.join(too_good)}."]
+    elif checked:
+        lines += [
+            "",
+            f"Without memory none of {checked} exceeds the memoryless return.",
+        ]
+    return "\n".join(lines)
+
+
+def cheats(rows: Rows) -> list[str]:
+    """Rows without memory whose lower bound exceeds the memoryless return."""
+    found = []
+    for name, row in rows.items():
+        memoryless = envs.make(f"{row['task']}-v0").card.memoryless.value
+        if row["memory"] == "none" and memoryless is not None:
+            mean, half = interval(row["last"])
+            if mean - half > memoryless:
+                found.append(name)
+    return found
+
+
+def name_of(agent: str, task: str, memory: str) -> str:
+    """Of the row."""
+    return f"{agent}, {task}, {memory}"
+
+
+def _of(returns: Sequence[float]) -> str:
+    mean, half = interval(returns)
+    return f"{mean:.2f} ± {half:.2f}"
+
+
+def main() -> None:
+    """Measure what is missing, row by row, and print the table."""
+    parser = arguments(__doc__, "agents")
+    parser.add_argument("--tasks", help="comma-separated; these are measured anew")
+    parser.add_argument("--agents", help="comma-separated; these are measured anew")
+    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
+    asked = parser.parse_args()
+    named = any((asked.tasks, asked.agents, asked.memories))
+    chosen = {}
+    for what, known in (("tasks", TASKS), ("agents", AGENTS), ("memories", MEMORIES)):
+        given = getattr(asked, what)
+        chosen[what] = given.split(",") if given else known
+        if unknown := set(chosen[what]) - set(known):
+            parser.error(f"no {unknown.pop()!r} among {what}: {', '.join(known)}")
+    cells = {
+        name_of(agent, task, memory): (agent, task, memory)
+        for task in chosen["tasks"]
+        for memory in chosen["memories"]
+        for agent in chosen["agents"]
+    }
+    there = {} if named else load(asked.results)
+    names = [name for name in cells if name not in there]
+    fill_rows(asked, names, lambda x: measure(*cells[x], asked.words), table)
+
+
+if __name__ == "__main__":
+    main()
