@@ -39,6 +39,8 @@ import jax
 import jaxtyping
 import pytest
 
+from tests import grid
+
 # Tracing makes many small objects that live long: to look through them often is a tenth
 # of the suite.
 gc.set_threshold(200_000, 50, 100)
@@ -73,6 +75,21 @@ def as_x64(tree):
         return leaf
 
     return jax.tree.map(widen, tree)
+
+
+def pytest_collection_modifyitems(items):
+    """When only the table of agents is asked for: what the marks promise."""
+    if grid.COLLECT in os.environ:
+        for item in items:
+            grid.keep(item, passed=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call" or report.failed:
+        grid.keep(item, report.passed)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -73,6 +73,8 @@ def assert_same_run(actual, expected):
     assert_close(actual["gradients"], expected["gradients"], 1e-5)
 
 
+@pytest.mark.shows("several devices", "ppo")
+@pytest.mark.shows("seeds in one program", "ppo")
 def test_a_seed_of_a_group_on_four_devices_is_a_run_of_its_own(one, four):
     """The group is vmapped inside each device's share; neither changes a seed."""
     first, second = (jax.tree.map(lambda x, i=i: x[i : i + 1], four[2]) for i in (0, 1))
@@ -237,6 +239,7 @@ def test_joining_comes_before_everything_else():
         processes.start([{"distributed": joined}, {"distributed": other}])
 
 
+@pytest.mark.shows("several processes", "ppo")
 def test_two_processes_are_one(one, tmp_path, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", same_optimisation())
     port, files = free_port(), [tmp_path / "0", tmp_path / "1"]
@@ -248,13 +251,19 @@ def test_two_processes_are_one(one, tmp_path, monkeypatch):
         assert_same_run(jax.tree.unflatten(structure, leaves), one)
 
 
-@pytest.mark.slow  # by default test_two_processes_are_one stands for both
-def test_two_processes_from_the_command_line(tmp_path, monkeypatch):
+@pytest.mark.shows("several processes")
+@pytest.mark.slow  # by default test_two_processes_are_one stands for all
+@pytest.mark.parametrize("agent", ["ppo", "dqn", "pqn", "sac"])
+def test_two_processes_from_the_command_line(agent, tmp_path, monkeypatch):
     """As documented: one plan, one verdict, one directory."""
     monkeypatch.setenv("XLA_FLAGS", same_optimisation())
     words = [
-        *("experiment=smoke", "memory=none", "env.length=5", "total_steps=1500"),
+        *("memory=none", "env.length=5", "total_steps=1500", "agent.num_envs=16"),
+        *("agent.rollout_length=32", "evaluation.interval=null", f"agent={agent}"),
         *("device=cpu", f"run_directory={tmp_path}", "num_devices=2"),
+        "agent.learning_starts=512"
+        if agent in ("dqn", "sac")
+        else "agent.num_minibatches=4",
         f"distributed.coordinator=localhost:{free_port()}",
         "distributed.num_processes=2",
     ]

@@ -82,6 +82,7 @@ def of(kinds, name, tree):
     return jax.tree.map(lambda x: np.asarray(x[index]), tree)
 
 
+@pytest.mark.shows("learns from memory (a probe)", "ppo")
 def test_discrete_probes():
     returns, steps = train(Probe(kinds=DISCRETE), DISCRETE, "gru", 80)
 
@@ -145,6 +146,7 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
     assert np.nanmean(returns[0, -10:]) > 0.5
 
 
+@pytest.mark.shows("learns from memory (a probe)", "dqn", "pqn")
 @pytest.mark.parametrize(
     ("agent", "settings"),
     [
@@ -208,6 +210,7 @@ def play_and_learn(agent, kinds, updates):
     return jax.jit(jax.vmap(run), compiler_options=options)(keys, index)
 
 
+@pytest.mark.shows("learns from memory (a probe)", "sac")
 @pytest.mark.parametrize(
     ("kind", "memory", "best"),
     [("continuous_action", "none", 0.0), ("copy_bit", "gru", 1.0)],

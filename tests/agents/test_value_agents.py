@@ -21,6 +21,7 @@ PROBE = envs.make("ProbeActionMask-v0")
 LENGTH = PROBE.card.max_episode_steps
 
 
+@pytest.mark.shows("staggered starts")
 @pytest.mark.parametrize("name", AGENTS)
 def test_starts_are_spread_before_training(name):
     """The agent itself plays; those that explore do so as in their first update."""
@@ -43,6 +44,7 @@ def test_starts_are_spread_before_training(name):
     assert not np.array_equal(sure.env_state.episode_return, returns)
 
 
+@pytest.mark.shows("masks")
 @pytest.mark.parametrize("name", AGENTS)
 def test_masks_are_kept_in_play_and_in_evaluation(name):
     agent = AGENTS[name](memory="none", env=PROBE, num_envs=8, replay_size=8 * 48)

@@ -23,29 +23,35 @@ AGENTS = {
 }
 
 
-def run(agent, mesh, updates):
-    """A seed's state after some updates, whole, and as it lies on its devices."""
-    keys = jnp.stack([jax.random.key(3)])
-    state = jax.jit(over_seeds(agent.init, 1))(keys)
+def run(agent, mesh, updates, seeds=(3,)):
+    """The state after some updates, `[seeds, ...]`, whole and as it lies on devices."""
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    state = jax.jit(over_seeds(agent.init, len(seeds)))(keys)
     state = devices.place(state, agent, mesh)
-    update, _ = compile_updates(agent, 1, 8, state, mesh)
+    update, _ = compile_updates(agent, len(seeds), 8, state, mesh)
     state, metrics = update(state, jnp.asarray(updates, jnp.int32))
     return devices.gather(state, mesh), state, metrics
 
 
+@pytest.mark.shows("several devices")
+@pytest.mark.shows("seeds in one program")
 @pytest.mark.parametrize("name", AGENTS)
 def test_four_devices_play_as_one_and_agree_on_what_they_learned(name):
+    """One seed alone on four devices, and in a group of two on one."""
     agent = AGENTS[name]()
     mesh = devices.choose_devices(4, agent)
     assert mesh.size == 4
     played = 1 if name == "pqn" else 2  # before anything is learned, or with it
-    one = run(agent, None, played)[0]
+    group = run(agent, None, played, seeds=(2, 3))[0]
+    one = jax.tree.map(lambda x: x[1:], group)
     four, split, _ = run(agent, mesh, played)
     jax.tree.map(
         np.testing.assert_array_equal,
         (one.streams.env_state, one.streams.inputs),
         (four.streams.env_state, four.streams.inputs),
     )
+    other = group.streams.env_state.env_state.noise[0]
+    assert not np.array_equal(other, one.streams.env_state.env_state.noise[0])
     if name != "pqn":
         jax.tree.map(np.testing.assert_array_equal, one.replay.rows, four.replay.rows)
     _, split, metrics = run(agent, mesh, 6)

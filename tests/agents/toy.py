@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import memory_models
 from envs.base import Card, Environment, unknown
 
 spaces = gymnasium.spaces
@@ -128,3 +129,13 @@ class MaskedToy(Toy):
             second = jnp.arange(2, dtype=jnp.int32) != state.time % 2
             return jnp.concatenate([first, second])
         return jnp.arange(3, dtype=jnp.int32) != state.time % 3
+
+
+def task_and_memory(memory, env=None):
+    """Keyword arguments of an agent: a memory of 8 outputs, a task that it can read."""
+    columns = {}
+    if memory_models.reads_columns(memory):
+        columns = {"key_column": "place", "value_column": "vector"}
+        env = env or Toy(observations="dict")
+    built = memory_models.builder(memory, output_size=8, **columns)
+    return {"env": env or Toy(), "memory": built}

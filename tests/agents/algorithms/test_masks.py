@@ -29,6 +29,7 @@ def masked():
     return agent, redrawn(agent)
 
 
+@pytest.mark.shows("masks", "ppo")
 def test_in_rollouts(masked):
     agent, params = masked
     streams = jax.jit(agent.init)(jax.random.key(0)).streams

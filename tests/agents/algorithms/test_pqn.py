@@ -15,10 +15,8 @@ from agents.algorithms.pqn import PQN
 from agents.base import Inputs
 from agents.experience.rollout import as_sequences, gather, play
 from agents.experience.tape import at_places, lay_out, on_tape, rows_of_finals
-from tests.agents.algorithms.test_ratio_one import redrawn
-from tests.agents.toy import MaskedToy, Toy
-
-MECHANISMS = ["none", "gru", "ffm", "attention"]
+from tests.agents.algorithms.test_ratio_one import MECHANISMS, redrawn
+from tests.agents.toy import MaskedToy, Toy, task_and_memory
 
 
 def make_agent(memory="gru", env=None, **settings):
@@ -31,11 +29,7 @@ def make_agent(memory="gru", env=None, **settings):
         "head_size": 32,
         "exploration_last": 0.3,
     }
-    return PQN(
-        env=env or Toy(),
-        memory=memory_models.builder(memory, output_size=8),
-        **{**defaults, **settings},
-    )
+    return PQN(**task_and_memory(memory, env), **{**defaults, **settings})
 
 
 class Case(NamedTuple):
@@ -101,12 +95,30 @@ def gap(case, batch=None, entering=None):
     return float(jnp.abs(at_places(values, layout.place) - acted).max())
 
 
+@pytest.mark.shows("a memory of every mechanism", "pqn")
+@pytest.mark.shows("Discrete actions", "pqn")
 @pytest.mark.parametrize("memory", MECHANISMS)
 def test_the_learner_recomputes_the_values_that_acted(memory):
     case = case_of(memory)
     steps = case.rollout.transitions
     assert (steps.truncated & ~steps.terminated).any() and steps.terminated.any()
     assert gap(case) <= 1e-4
+
+
+@pytest.mark.shows("Dict and Tuple observations", "pqn")
+@pytest.mark.shows("pixels", "pqn")
+@pytest.mark.parametrize(
+    "env", [MaskedToy("offset", "dict"), Toy("discrete", "pixels")], ids=repr
+)
+def test_any_observation(env):
+    assert gap(case_of(env=env)) <= 1e-4
+
+
+@pytest.mark.shows("all 42 memories", "pqn")
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", memory_models.names())
+def test_every_memory(memory, x64):
+    assert gap(case_of.__wrapped__(memory)) <= 1e-9
 
 
 def test_every_step_is_beside_the_one_that_follows():
@@ -194,6 +206,9 @@ CASES = {
 }
 
 
+@pytest.mark.shows("MultiDiscrete actions", "pqn")
+@pytest.mark.shows("previous action and reward", "pqn")
+@pytest.mark.shows("exact truncation", "pqn")
 @pytest.mark.parametrize("name", CASES)
 def test_the_loss_is_that_of_a_loop_over_the_steps(name):
     case = case_of(**CASES[name])

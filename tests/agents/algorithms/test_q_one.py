@@ -22,11 +22,9 @@ from agents.base import Inputs
 from agents.experience.normalize import split_trainable
 from agents.experience.rollout import play
 from agents.experience.tape import at_places
-from tests.agents.algorithms.test_ratio_one import redrawn
-from tests.agents.toy import MaskedToy, Toy
+from tests.agents.algorithms.test_ratio_one import MECHANISMS, redrawn
+from tests.agents.toy import MaskedToy, Toy, task_and_memory
 
-MECHANISMS = ["none", "frame_stack", "gru", "ffm", "attention", "rmt", "memory_network"]
-"""One model per mechanism."""
 ROLLOUTS, TIME, BATCH = 8, 8, 6
 KEY = jax.random.key(0)
 
@@ -46,11 +44,7 @@ def make_agent(memory="gru", env=None, **settings):
         "encoder_size": 8,
         "head_size": 32,
     }
-    return DQN(
-        env=env or Toy(),
-        memory=memory_models.builder(memory, output_size=8),
-        **{**defaults, **settings},
-    )
+    return DQN(**task_and_memory(memory, env), **{**defaults, **settings})
 
 
 class Case(NamedTuple):
@@ -217,6 +211,8 @@ CASES = {
 }
 
 
+@pytest.mark.shows("a memory of every mechanism", "dqn")
+@pytest.mark.shows("Discrete actions", "dqn")
 @pytest.mark.parametrize("memory", MECHANISMS)
 def test_every_mechanism(memory):
     case = case_of(memory)
@@ -226,6 +222,10 @@ def test_every_mechanism(memory):
     assert gap(case) <= 1e-4
 
 
+@pytest.mark.shows("MultiDiscrete actions", "dqn")
+@pytest.mark.shows("Dict and Tuple observations", "dqn")
+@pytest.mark.shows("pixels", "dqn")
+@pytest.mark.shows("previous action and reward", "dqn")
 @pytest.mark.parametrize("case", CASES)
 def test_every_space_and_setting(case):
     assert gap(case_of(**CASES[case])) <= 1e-4
@@ -236,6 +236,13 @@ def test_double_precision(memory, x64):
     case = case_of.__wrapped__(memory)
     assert case.acted.dtype == jnp.float64
     assert gap(case) <= 1e-9
+
+
+@pytest.mark.shows("all 42 memories", "dqn")
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", memory_models.names())
+def test_every_memory(memory, x64):
+    assert gap(case_of.__wrapped__(memory)) <= 1e-9
 
 
 @pytest.mark.parametrize("memory", ["frame_stack", "none"])
@@ -257,6 +264,7 @@ def test_episodes_from_their_start_need_no_stored_state():
     assert case.window.memory_states is None and gap(case) <= 1e-4
 
 
+@pytest.mark.shows("exact truncation", "dqn")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -23,8 +23,8 @@ from agents.networks.soft_actor_critic import (
     with_critics,
 )
 from tests.agents.algorithms.test_q_one import BATCH, ROLLOUTS, TIME, first_rows
-from tests.agents.algorithms.test_ratio_one import redrawn
-from tests.agents.toy import MaskedToy, Toy
+from tests.agents.algorithms.test_ratio_one import MECHANISMS, redrawn
+from tests.agents.toy import MaskedToy, Toy, task_and_memory
 
 
 def make_agent(memory="gru", env=None, **settings):
@@ -41,11 +41,7 @@ def make_agent(memory="gru", env=None, **settings):
         "encoder_size": 8,
         "head_size": 16,
     }
-    return SAC(
-        env=env or Toy(),
-        memory=memory_models.builder(memory, output_size=8),
-        **{**defaults, **settings},
-    )
+    return SAC(**task_and_memory(memory, env), **{**defaults, **settings})
 
 
 class Case(NamedTuple):
@@ -130,16 +126,46 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_learner_recomputes_the_policy_that_acted(name):
-    case = case_of(**CASES[name])
+def gap(case):
+    """Largest difference to the log-probabilities that acted, over all windows."""
     row, stream = first_rows(case), np.asarray(case.window.stream)
+    differences = []
     for t, ((policy, _), _) in enumerate(stepped(case, case.state.params)):
         acted = jax.tree.map(lambda x, t=t: x[row + t, stream], case.acted)
         log_prob = policy.log_prob(jnp.asarray(acted.raw_action))
-        np.testing.assert_allclose(log_prob, acted.log_prob, atol=1e-4)
+        differences.append(np.abs(log_prob - acted.log_prob).max())
+    return max(differences)
 
 
+@pytest.mark.shows("Discrete actions", "sac")
+@pytest.mark.shows("MultiDiscrete actions", "sac")
+@pytest.mark.shows("Box actions", "sac")
+@pytest.mark.shows("Dict and Tuple observations", "sac")
+@pytest.mark.shows("previous action and reward", "sac")
+@pytest.mark.parametrize("name", CASES)
+def test_the_learner_recomputes_the_policy_that_acted(name):
+    assert gap(case_of(**CASES[name])) <= 1e-4
+
+
+@pytest.mark.shows("pixels", "sac")
+def test_any_observation():
+    assert gap(case_of(env=Toy("box", "pixels"), separate_memories=False)) <= 1e-4
+
+
+@pytest.mark.shows("a memory of every mechanism", "sac")
+@pytest.mark.parametrize("memory", [name for name in MECHANISMS if name != "gru"])
+def test_every_mechanism(memory):
+    assert gap(case_of(memory)) <= 1e-4
+
+
+@pytest.mark.shows("all 42 memories", "sac")
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", memory_models.names())
+def test_every_memory(memory, x64):
+    assert gap(case_of.__wrapped__(memory)) <= 1e-9
+
+
+@pytest.mark.shows("exact truncation", "sac")
 @pytest.mark.parametrize("name", [name for name in CASES if name != "box"])
 def test_losses_are_those_of_a_loop_over_the_steps(name):
     case = case_of(**CASES[name], temperature=0.3)

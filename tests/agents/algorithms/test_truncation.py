@@ -67,6 +67,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.shows("exact truncation", "ppo")
 @pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "all inputs"])
 def test_bootstrap_is_the_final_observation_with_the_memory_before_the_reset(settings):
     agent = make_agent("gru", **settings)

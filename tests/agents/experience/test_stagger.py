@@ -67,6 +67,7 @@ def test_streams_are_spread_over_every_phase(staggered):
     np.testing.assert_array_equal(played, again.streams.env_state.episode_length)
 
 
+@pytest.mark.shows("staggered starts", "ppo")
 def test_memory_and_returns_are_those_of_the_steps_played(staggered):
     """In the corridor the history does not depend on the actions: it is known."""
     agent, state, *_ = staggered

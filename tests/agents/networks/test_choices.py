@@ -63,6 +63,8 @@ def test_epsilon_greedy_tries_what_is_allowed_as_often_as_it_should():
     np.testing.assert_array_equal(value_of(values, best), np.full(rows, 3.0))
 
 
+@pytest.mark.shows("Box actions", "dqn", "pqn", answer="refused")
+@pytest.mark.parametrize("agent", ["dqn", "pqn"])
 @pytest.mark.parametrize(
     ("space", "told"),
     [
@@ -71,7 +73,7 @@ def test_epsilon_greedy_tries_what_is_allowed_as_often_as_it_should():
         (gymnasium.spaces.MultiDiscrete([9] * 4), "has 6,561 of them"),
     ],
 )
-def test_spaces_without_a_list_are_refused_in_one_sentence(space, told):
+def test_spaces_without_a_list_are_refused_in_one_sentence(space, told, agent):
     with pytest.raises(ValueError, match=r"use agent=ppo\.$") as caught:
-        Choices.of(space, "dqn")
+        Choices.of(space, agent)
     assert told in str(caught.value) and "\n" not in str(caught.value)

@@ -62,6 +62,7 @@ def test_a_policy_is_loaded_and_acts(trained):
             observation, _ = env.reset()
 
 
+@pytest.mark.shows("numpy environments", "ppo")
 def test_every_episode_of_an_evaluation_is_played_once(trained):
     """As one environment alone would play it, whatever it is played beside."""
     policy = agents.load(trained[0].directory)
@@ -118,10 +119,22 @@ def test_no_card_no_verdict_and_a_crash_is_told(tmp_path):
     assert message.endswith("it stops at step 0, and there is no checkpoint yet.")
 
 
-def test_factories_and_dqn_train(tmp_path):
-    words = f"{OWN}make_counting env.args.longest=3 {TINY} agent=dqn"
-    words += " agent.replay_size=96 agent.learning_starts=24 agent.batch_size=4"
-    words += " agent.sequence_length=4 agent.exploration_share=0 evaluation.episodes=5"
+REPLAY = (
+    "agent.replay_size=96 agent.learning_starts=24 agent.batch_size=4 "
+    "agent.sequence_length=4"
+)
+OTHERS = {
+    "dqn": f"{REPLAY} agent.exploration_share=0",
+    "pqn": "agent.num_minibatches=1",
+    "sac": REPLAY,
+}
+
+
+@pytest.mark.shows("numpy environments")
+@pytest.mark.parametrize("agent", OTHERS)
+def test_factories_and_other_agents_train(agent, tmp_path):
+    words = f"{OWN}make_counting env.args.longest=3 {TINY} agent={agent}"
+    words += f" {OTHERS[agent]} evaluation.episodes=5"
     result, told = train(words, tmp_path)
     assert "card unknown: no verdict" in told
     assert result.steps == 72 and result.verdict.startswith("no verdict")

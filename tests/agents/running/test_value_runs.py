@@ -47,6 +47,7 @@ def start(*words):
     )
 
 
+@pytest.mark.shows("resumed bit for bit")
 @pytest.mark.parametrize("agent", AGENTS)
 def test_resumed_equals_uninterrupted(agent, tmp_path, monkeypatch):
     words = [f"agent={agent}", *AGENTS[agent]]
