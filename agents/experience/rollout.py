@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from agents.base import Gathering, Inputs, MemoryState, Params
+from agents.experience.packing import scan_packed
 from agents.experience.tape import Finals
 from agents.keys import Keys, Use, key_for, step_keys
 from envs.rows import update_rows
@@ -225,7 +226,9 @@ def collect(
         streams: Streams, keys: tuple[Key[Array, "time batch"], Key[Array, " time"]]
     ) -> tuple[Streams, Any]:
         entering = streams.memory_state
-        streams, (transitions, episodes) = jax.lax.scan(one_step, streams, keys)
+        streams, (transitions, episodes) = scan_packed(
+            one_step, streams, keys, rows=streams.env_state.index.shape[0]
+        )
         return streams, (transitions, episodes, entering)
 
     # The keys of all steps at once: in the loop they cost a tenth of a rollout. As in
