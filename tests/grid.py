@@ -77,14 +77,17 @@ def keep(item, passed: bool) -> None:
         with Path(path).open("a") as file:
             for feature, agent, answer in shown_by(item):
                 shown = answer if passed else "fails"
-                file.write(json.dumps([feature, agent, shown]) + "\n")
+                file.write(json.dumps([item.nodeid, feature, agent, shown]) + "\n")
 
 
 def gathered(lines: Iterable[str]) -> Shown:
-    """What the tests showed, by feature and agent."""
-    found: Shown = collections.defaultdict(set)
+    """What the tests showed, by feature and agent, when each of them last ran."""
+    last = {}
     for line in lines:
-        feature, agent, answer = json.loads(line)
+        *what, answer = json.loads(line)
+        last[tuple(what)] = answer
+    found: Shown = collections.defaultdict(set)
+    for (_, feature, agent), answer in last.items():
         found[feature, agent].add(answer)
     return found
 
@@ -124,13 +127,13 @@ def marked() -> Shown:
     with tempfile.NamedTemporaryFile("r") as file:
         environment = {**os.environ, OUTCOMES: file.name, COLLECT: "1"}
         words = ["--collect-only", "-q", "-m", "shows", "-p", "no:cacheprovider"]
-        _pytest(words, environment, check=True, quiet=True)
+        _pytest([*words, *files()], environment, check=True, quiet=True)
         return gathered(file)
 
 
 def _pytest(words, environment, *, check=False, quiet=False):
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *words, *files()],
+        [sys.executable, "-m", "pytest", *words],
         cwd=PAGE.parent.parent,
         env=environment,
         check=check,
@@ -141,13 +144,21 @@ def _pytest(words, environment, *, check=False, quiet=False):
 def main() -> int:
     """Run the marked tests and write the table; the exit status is pytest's."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", help="for pytest, such as -x or -n2")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        help="a file for what every test showed, to which a later run adds: after one "
+        "failed, it alone need be run again",
+    )
+    parser.epilog = "What else is given is for pytest: -n 2, or the tests to run."
+    asked, words = parser.parse_known_args()
+    if not any(".py" in word for word in words):
+        words += files()
     with tempfile.NamedTemporaryFile("r") as file:
-        environment = {**os.environ, OUTCOMES: file.name}
-        words = ["-q", "-m", "shows", *asked.words]
-        status = _pytest(words, environment).returncode
-        shown = gathered(file)
+        path = Path(asked.kept or file.name)
+        environment = {**os.environ, OUTCOMES: str(path.absolute())}
+        status = _pytest(["-q", "-m", "shows", *words], environment).returncode
+        shown = gathered(path.read_text().splitlines())
     from jax import __version__  # only for the date below the table
 
     stamp = f"{time.strftime('%Y-%m-%d')}, JAX {__version__}."

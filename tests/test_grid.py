@@ -40,15 +40,20 @@ def test_what_the_table_has_not_is_refused(words):
 
 def test_one_failure_is_shown_whatever_passed(tmp_path, monkeypatch):
     monkeypatch.setenv(grid.OUTCOMES, str(tmp_path / "outcomes"))
-    for marks, answer, passed in (
+    runs = [
         (("masks", "ppo"), "yes", True),
         (("masks", "dqn"), "yes", True),
         (("masks", "dqn"), "yes", False),
         (("Box actions", "dqn"), "refused", True),
-    ):
-        grid.keep(item(params=[marks], answer=answer), passed)
+    ]
+    for number, (marks, answer, passed) in enumerate(runs):
+        grid.keep(item(str(number), [marks], answer=answer), passed)
     lines = (tmp_path / "outcomes").read_text().splitlines()
-    assert json.loads(lines[2]) == ["masks", "dqn", "fails"]
+    assert json.loads(lines[2]) == ["2", "masks", "dqn", "fails"]
     text = grid.table(grid.gathered(lines))
     assert "| masks | yes | fails |  |  |" in text
     assert "| Box actions |  | refused |  |  |" in text
+    # It alone is run again, and passes.
+    grid.keep(item("2", [("masks", "dqn")]), True)
+    lines = (tmp_path / "outcomes").read_text().splitlines()
+    assert "| masks | yes | yes |  |  |" in grid.table(grid.gathered(lines))

@@ -133,9 +133,10 @@ class MaskedToy(Toy):
 
 def task_and_memory(memory, env=None):
     """Keyword arguments of an agent: a memory of 8 outputs, a task that it can read."""
-    columns = {}
+    columns, raw = {}, ()
     if memory_models.reads_columns(memory):
-        columns = {"key_column": "place", "value_column": "vector"}
-        env = env or Toy(observations="dict")
+        keys = {"key_column": "place", "value_column": "vector", "place_key": "place"}
+        columns = {k: v for k, v in keys.items() if k in memory_models.options(memory)}
+        env, raw = env or Toy(observations="dict"), ("place",)
     built = memory_models.builder(memory, output_size=8, **columns)
-    return {"env": env or Toy(), "memory": built}
+    return {"env": env or Toy(), "memory": built, "raw_keys": raw}
