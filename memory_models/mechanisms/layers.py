@@ -1,5 +1,6 @@
 """Layers shared by memory models and agents."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -101,9 +102,34 @@ def layer_norm(
     x: Float[Array, "*batch features"], epsilon: float = 1e-5
 ) -> Float[Array, "*batch features"]:
     """Layer normalisation over the last axis without learned scale or offset."""
+    return _layer_norm(x, epsilon)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _layer_norm(x: Array, epsilon: float) -> Array:
+    return _normalised(x, epsilon)[0]
+
+
+@_layer_norm.defjvp
+def _layer_norm_jvp(epsilon: float, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    """Two means, of which an accelerator makes one loop; plain derivatives take three.
+
+    Written with the mean and the deviation of x, which depend on it, they cancel to
+
+        dy = (dx - mean(dx) - y mean(y dx)) / deviation.
+    """
+    (x,), (dx,) = primals, tangents
+    y, scale = _normalised(x, epsilon)
+    along = (y * dx).mean(-1, keepdims=True)
+    return y, scale * (dx - dx.mean(-1, keepdims=True) - y * along)
+
+
+def _normalised(x: Array, epsilon: float) -> tuple[Array, Array]:
+    """The result, and one over the deviation."""
     mean = x.mean(-1, keepdims=True)
     variance = jnp.square(x - mean).mean(-1, keepdims=True)
-    return (x - mean) * jax.lax.rsqrt(variance + epsilon)
+    scale = jax.lax.rsqrt(variance + epsilon)
+    return (x - mean) * scale, scale
 
 
 def rms_norm(

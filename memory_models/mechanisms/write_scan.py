@@ -19,7 +19,7 @@ from memory_models.base import select_state
 from memory_models.mechanisms.platform import by_platform
 from memory_models.mechanisms.recurrent_loops import entering_of
 
-ROUND = 4
+ROUND = 16
 """Writes per round of the loops for accelerators."""
 
 Write = Callable[[Any, tuple[Any, Any]], Any]
