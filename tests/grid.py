@@ -39,7 +39,6 @@ FEATURES = (
     "several devices",
     "several processes",
     "resumed bit for bit",
-    "killed at any moment",
     "a seed that is not finite",
     "numpy environments",
 )

@@ -225,7 +225,6 @@ KILLED = {
 """How often, and what the agent is asked for with; replays wrap every five updates."""
 
 
-@pytest.mark.shows("killed at any moment")
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", KILLED)
 def test_many_kills(agent, tmp_path):
