@@ -21,6 +21,7 @@ def adam(
     annealed_over: int | None,
     memory_learning_rate: float = 1.0,
     rectified: bool = False,
+    epsilon: float = 1e-5,
 ) -> optax.GradientTransformation:
     """Adam on gradients whose global norm is clipped.
 
@@ -32,13 +33,14 @@ def adam(
             the transformation and its state are those without the factor.
         rectified: whether it is RAdam (Liu et al. 2020), whose first steps are small
             while it knows little of the gradients' variance.
+        epsilon: Adam's, added to the root of a gradient's mean square.
     """
     rate: Any = learning_rate
     if annealed_over is not None:
         rate = optax.linear_schedule(learning_rate, 0.0, annealed_over)
     changes = optax.chain(
         optax.clip_by_global_norm(max_gradient_norm),
-        optax.radam(rate) if rectified else optax.adam(rate, eps=1e-5),
+        optax.radam(rate) if rectified else optax.adam(rate, eps=epsilon),
     )
     if memory_learning_rate == 1:
         return changes
@@ -61,7 +63,7 @@ def scaled_memories(tree: Any, factor: float) -> Any:
 
 
 def optimizer_of(
-    agent: Any, *, rectified: bool = False
+    agent: Any, *, rectified: bool = False, epsilon: float = 1e-5
 ) -> optax.GradientTransformation:
     """The optimiser of an agent, by its settings.
 
@@ -69,6 +71,7 @@ def optimizer_of(
         agent: with the settings of `adam`, `anneal_learning_rate`, `total_updates` and
             `optimizer_steps`.
         rectified: as in `adam`.
+        epsilon: as in `adam`.
     """
     steps = None
     if agent.anneal_learning_rate and agent.total_updates is not None:
@@ -79,6 +82,7 @@ def optimizer_of(
         annealed_over=steps,
         memory_learning_rate=agent.memory_learning_rate,
         rectified=rectified,
+        epsilon=epsilon,
     )
 
 

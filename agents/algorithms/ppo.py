@@ -77,6 +77,7 @@ class PPO(Agent):
         value_coefficient: weight of the value loss, half the mean squared error.
         reconstruction_weight: weight of reconstructing observations (`Decoder`).
         max_gradient_norm: global norm to which gradients are clipped.
+        adam_epsilon: added to the root of a gradient's mean square.
         normalize_advantage: whether each minibatch's advantages are standardised.
         normalize_observation: whether float observations are standardised.
         normalize_reward: whether rewards are divided by the standard deviation of
@@ -105,6 +106,7 @@ class PPO(Agent):
     value_coefficient: float = 0.5
     reconstruction_weight: float = 0.0
     max_gradient_norm: float = 0.5
+    adam_epsilon: float = 3e-5
     normalize_advantage: bool = True
     normalize_observation: bool = False
     normalize_reward: bool = False
@@ -182,7 +184,7 @@ class PPO(Agent):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        return optimizer_of(self)
+        return optimizer_of(self, epsilon=self.adam_epsilon)
 
     # The agent contract ---------------------------------------------------------
 

@@ -43,7 +43,10 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Smallest and largest value of a setting; None is always allowed."""
 
-POSITIVE = ("learning_rate", "clip_ratio", "clip_value", "max_gradient_norm")
+POSITIVE = (
+    *("learning_rate", "clip_ratio", "clip_value", "max_gradient_norm"),
+    "adam_epsilon",
+)
 """Settings that must be above 0."""
 
 

@@ -65,7 +65,8 @@ def trainable_of(agent):
 def test_at_factor_one_program_and_state_are_those_without_it():
     agent = make_agent(anneal_learning_rate=False)
     weights = trainable_of(agent)
-    plain = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-3, eps=1e-5))
+    adam_alone = optax.adam(1e-3, eps=agent.adam_epsilon)
+    plain = optax.chain(optax.clip_by_global_norm(0.5), adam_alone)
     state = jax.eval_shape(plain.init, weights)
     same = jax.eval_shape(agent.optimizer.init, weights)
     assert jax.tree.structure(same) == jax.tree.structure(state)
@@ -90,3 +91,25 @@ def test_memories_are_annealed_like_everything_else():
             parts = parts_of(changes)
             found.append([parts[n][0].min() for n in ("value head", "critic's memory")])
     np.testing.assert_allclose(found, [[-1, -0.5], [-0.5, -0.25], [0, 0]], rtol=1e-2)
+
+
+def test_after_a_long_quiet_a_gradient_moves_no_weight_far():
+    """Adam divides by what gradients were: nearly nothing, once a policy is certain."""
+
+    def largest_step(epsilon):
+        optimizer = adam(
+            1e-3, max_gradient_norm=0.5, annealed_over=None, epsilon=epsilon
+        )
+        weights = jnp.zeros(10_000)
+        state = optimizer.init(weights)
+        quiet, loud = jnp.full_like(weights, 3e-8), jnp.full_like(weights, 1e-3)
+
+        def step(state, _):
+            return optimizer.update(quiet, state)[1], None
+
+        with jax.numpy_dtype_promotion("standard"):
+            state, _ = jax.lax.scan(step, state, length=2_000)
+            return float(jnp.abs(optimizer.update(loud, state)[0]).max())
+
+    assert largest_step(1e-7) > 2.5e-3  # two and a half times the learning rate
+    assert largest_step(make_agent().adam_epsilon) < 1.8e-3

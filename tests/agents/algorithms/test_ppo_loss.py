@@ -106,7 +106,7 @@ def test_gradients_are_clipped_before_adam():
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.999 * square + 0.001 * gradient**2
         step = mean / (1 - 0.9**number)
-        step /= np.sqrt(square / (1 - 0.999**number)) + 1e-5
+        step /= np.sqrt(square / (1 - 0.999**number)) + agent.adam_epsilon
         np.testing.assert_allclose(change, -agent.learning_rate * step, rtol=1e-4)
 
 
