@@ -18,10 +18,11 @@ from tests.agents.algorithms.test_ratio_one import make_agent, redrawn
 def trained(tmp_path_factory):
     """Two seeds of a short run with a model that has a state.
 
-    On a task that pays for every answer, so that no two policies earn the same.
+    On a task that pays for every answer, so that no two policies earn the same, and
+    trained too slowly for both to learn the same.
     """
     words = ["experiment=smoke", "env=n_back", "env.length=6", "num_seeds=2"]
-    words += ["total_steps=3000"]
+    words += ["total_steps=3000", "agent.learning_rate=1e-4"]
     words += ["memory=gru", "memory.output_size=8", "agent.previous_reward=true"]
     words += [f"run_directory={tmp_path_factory.mktemp('runs')}"]
     return agents.run(compose_config(words))

@@ -223,7 +223,12 @@ REPLAY += ["agent.gradient_steps=2"]
 @pytest.mark.shows("a seed that is not finite")
 @pytest.mark.parametrize(
     ("agent", "words"),
-    [("ppo", MINIBATCHES), ("pqn", MINIBATCHES), ("dqn", REPLAY), ("sac", REPLAY)],
+    [
+        ("ppo", MINIBATCHES),
+        ("dqn", REPLAY),
+        pytest.param("pqn", MINIBATCHES, marks=pytest.mark.slow),  # as ppo
+        pytest.param("sac", REPLAY, marks=pytest.mark.slow),  # as dqn
+    ],
 )
 def test_a_seed_that_stops_being_finite_is_frozen_and_named(agent, words, tmp_path):
     result, text = run_poisoned(tmp_path, f"agent={agent}", *words)

@@ -29,7 +29,7 @@ def make_agent(memory="gru", env=None, **settings):
         "head_size": 32,
         "exploration_last": 0.3,
     }
-    return PQN(**task_and_memory(memory, env), **{**defaults, **settings})
+    return PQN(**{**task_and_memory(memory, env), **defaults, **settings})
 
 
 class Case(NamedTuple):

@@ -44,7 +44,7 @@ def make_agent(memory="gru", env=None, **settings):
         "encoder_size": 8,
         "head_size": 32,
     }
-    return DQN(**task_and_memory(memory, env), **{**defaults, **settings})
+    return DQN(**{**task_and_memory(memory, env), **defaults, **settings})
 
 
 class Case(NamedTuple):
@@ -269,7 +269,7 @@ def test_episodes_from_their_start_need_no_stored_state():
     "settings",
     [
         {"n_step": 1},
-        {"n_step": 3},
+        pytest.param({"n_step": 3}, marks=pytest.mark.slow),
         {"n_step": 3, "burn_in": 3},
         {"n_step": 2, **CASES["masked multi, tuple, previous action and reward"]},
         {"n_step": 2, **CASES["never truncates"]},

@@ -41,7 +41,7 @@ def make_agent(memory="gru", env=None, **settings):
         # Not the default: redrawn, it leaves no doubt, and mistakes change no policy.
         "head_size": 32,
     }
-    return PPO(**task_and_memory(memory, env), **{**defaults, **settings})
+    return PPO(**{**task_and_memory(memory, env), **defaults, **settings})
 
 
 def redrawn(agent):

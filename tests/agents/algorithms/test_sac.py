@@ -41,7 +41,7 @@ def make_agent(memory="gru", env=None, **settings):
         "encoder_size": 8,
         "head_size": 16,
     }
-    return SAC(**task_and_memory(memory, env), **{**defaults, **settings})
+    return SAC(**{**task_and_memory(memory, env), **defaults, **settings})
 
 
 class Case(NamedTuple):

@@ -131,7 +131,14 @@ OTHERS = {
 
 
 @pytest.mark.shows("numpy environments")
-@pytest.mark.parametrize("agent", OTHERS)
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "dqn",
+        pytest.param("pqn", marks=pytest.mark.slow),
+        pytest.param("sac", marks=pytest.mark.slow),
+    ],
+)
 def test_factories_and_other_agents_train(agent, tmp_path):
     words = f"{OWN}make_counting env.args.longest=3 {TINY} agent={agent}"
     words += f" {OTHERS[agent]} evaluation.episodes=5"
