@@ -26,6 +26,20 @@ FINITE = "finite"
 agent that keeps experience for later reports whether what it keeps is finite."""
 
 
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every floating-point number of a tree is finite."""
+    # One array per dtype: a test of its own for every leaf takes a quarter longer to
+    # compile.
+    by_dtype: dict[Any, list[Array]] = {}
+    for leaf in jax.tree.leaves(tree):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            by_dtype.setdefault(leaf.dtype, []).append(leaf.ravel())
+    finite = [
+        jnp.isfinite(jnp.concatenate(leaves)).all() for leaves in by_dtype.values()
+    ]
+    return jnp.stack(finite).all()
+
+
 class Inputs(NamedTuple):
     """What a policy sees at one step of a batch of streams (or `[time, batch]`).
 

@@ -117,26 +117,40 @@ def rollouts(agent: PPO, num_devices: int) -> Sample:
     return sample
 
 
-def _missing(error: ImportError) -> str:
-    return (
-        f"error: {error.name} is not installed, so there is nothing to compare with; "
-        'pip install -c constraints.txt -e ".[benchmarks]".'
-    )
-
-
-def recurrent_ppo(threads: int) -> Sample:
-    """Steps per second of RecurrentPPO, its environments in its own vector env."""
+def peers(num_envs: int, threads: int) -> tuple[Any, Any, Any]:
+    """DQN and RecurrentPPO of others, and their vector env of the task of this page."""
     try:
         import torch
         from popgym.envs.repeat_previous import RepeatPreviousEasy
         from sb3_contrib import RecurrentPPO
+        from stable_baselines3 import DQN
         from stable_baselines3.common.env_util import make_vec_env
     except ImportError as error:
-        sys.exit(_missing(error))
+        sys.exit(
+            f"error: {error.name} is not installed, so there is nothing to compare "
+            'with; pip install -c constraints.txt -e ".[benchmarks]".'
+        )
     torch.set_num_threads(threads)
-    model = RecurrentPPO(
+    return DQN, RecurrentPPO, make_vec_env(RepeatPreviousEasy, n_envs=num_envs)
+
+
+def learning(model: Any, steps: int) -> Sample:
+    """Steps per second of a model of others."""
+
+    def sample() -> float:
+        began = time.perf_counter()
+        model.learn(steps)
+        return steps / (time.perf_counter() - began)
+
+    return sample
+
+
+def recurrent_ppo(threads: int) -> Sample:
+    """Steps per second of RecurrentPPO, its environments in its own vector env."""
+    _, recurrent, env = peers(NUM_ENVS, threads)
+    model = recurrent(
         "MlpLstmPolicy",
-        make_vec_env(RepeatPreviousEasy, n_envs=NUM_ENVS),
+        env,
         n_steps=STEPS,
         n_epochs=EPOCHS,
         batch_size=NUM_ENVS * STEPS // MINIBATCHES,
@@ -148,13 +162,7 @@ def recurrent_ppo(threads: int) -> Sample:
         },
         device="cpu",
     )
-
-    def sample() -> float:
-        began = time.perf_counter()
-        model.learn(NUM_ENVS * STEPS)
-        return NUM_ENVS * STEPS / (time.perf_counter() - began)
-
-    return sample
+    return learning(model, NUM_ENVS * STEPS)
 
 
 def feed_forward_dqn(like: Any, threads: int) -> Sample:
@@ -164,17 +172,10 @@ def feed_forward_dqn(like: Any, threads: int) -> Sample:
         like: a DQN of ours.
         threads: of PyTorch.
     """
-    try:
-        import torch
-        from popgym.envs.repeat_previous import RepeatPreviousEasy
-        from stable_baselines3 import DQN
-        from stable_baselines3.common.env_util import make_vec_env
-    except ImportError as error:
-        sys.exit(_missing(error))
-    torch.set_num_threads(threads)
-    model = DQN(
+    feed_forward, _, env = peers(like.num_envs, threads)
+    model = feed_forward(
         "MlpPolicy",
-        make_vec_env(RepeatPreviousEasy, n_envs=like.num_envs),
+        env,
         buffer_size=like.replay_size,
         learning_starts=0,
         train_freq=(like.rollout_length, "step"),
@@ -184,12 +185,7 @@ def feed_forward_dqn(like: Any, threads: int) -> Sample:
         device="cpu",
     )
 
-    def sample() -> float:
-        began = time.perf_counter()
-        model.learn(UPDATES * like.steps_per_update)
-        return UPDATES * like.steps_per_update / (time.perf_counter() - began)
-
-    return sample
+    return learning(model, UPDATES * like.steps_per_update)
 
 
 def products() -> Sample:

@@ -241,40 +241,36 @@ def of_seeds(rows: Rows, name: str, agent: str, setting: str) -> np.ndarray | No
 
 def table(rows: Rows) -> str:
     """Per agent what was searched, best first; then the full measurements."""
-    lines = []
-    for agent, search in SEARCHES.items():
-        ranked = sorted(
-            (
-                (float(x.mean()), setting)
-                for setting in search.changes
-                if (x := of_seeds(rows, "search", agent, setting)) is not None
-            ),
-            reverse=True,
-        )
-        lines += [
-            "" if lines else None,
-            f"| {agent} | score, gru, 1 seed, 0.5 M steps | minutes |",
-            "|---|---|---|",
-        ]
-        for score, setting in ranked:
-            spent = _minutes(rows, "search", agent, setting)
-            lines.append(f"| {setting} | {score:.3f} | {spent:.0f} |")
-    for agent in SEARCHES:
-        lines += _measured(rows, agent)
-    return "\n".join(line for line in lines if line is not None)
+    tables = [_searched(rows, agent) for agent in SEARCHES]
+    tables += [_measured(rows, agent) for agent in SEARCHES]
+    return "\n\n".join("\n".join(lines) for lines in tables if lines)
+
+
+def _whole(rows: Rows, name: str, agent: str) -> dict[str, np.ndarray]:
+    """Scores of the settings of which every run of a stage is there."""
+    found = {s: of_seeds(rows, name, agent, s) for s in SEARCHES[agent].changes}
+    return {setting: x for setting, x in found.items() if x is not None}
+
+
+def _searched(rows: Rows, agent: str) -> list[str]:
+    """The settings that were searched, best first."""
+    found = _whole(rows, "search", agent)
+    lines = [
+        f"| {agent} | score, gru, 1 seed, 0.5 M steps | minutes |",
+        "|---|---|---|",
+    ]
+    for setting in sorted(found, key=lambda s: -found[s].mean()):
+        spent = _minutes(rows, "search", agent, setting)
+        lines.append(f"| {setting} | {found[setting].mean():.3f} | {spent:.0f} |")
+    return lines
 
 
 def _measured(rows: Rows, agent: str) -> list[str]:
     """The settings that had every run of 2 M steps, task by task."""
-    found = {
-        setting: x
-        for setting in SEARCHES[agent].changes
-        if (x := of_seeds(rows, "full", agent, setting)) is not None
-    }
+    found = _whole(rows, "full", agent)
     if not found:
         return []
     lines = [
-        "",
         f"| {agent}, 3 seeds, 2 M steps | {' | '.join(found)} |",
         f"|---|{'---|' * len(found)}",
     ]

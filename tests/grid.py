@@ -151,13 +151,19 @@ def main() -> int:
     )
     parser.epilog = "What else is given is for pytest: -n 2, or the tests to run."
     asked, words = parser.parse_known_args()
-    if not any(".py" in word for word in words):
-        words += files()
+    part = any(".py" in word for word in words)
+    words += [] if part else files()
     with tempfile.NamedTemporaryFile("r") as file:
         path = Path(asked.kept or file.name)
         environment = {**os.environ, OUTCOMES: str(path.absolute())}
         status = _pytest(["-q", "-m", "shows", *words], environment).returncode
         shown = gathered(path.read_text().splitlines())
+    print(table(shown))
+    if part and not asked.kept:
+        print(
+            "Only these tests ran, so docs/agents.md stays; --kept FILE adds to others."
+        )
+        return status
     from jax import __version__  # only for the date below the table
 
     stamp = f"{time.strftime('%Y-%m-%d')}, JAX {__version__}."
@@ -165,7 +171,6 @@ def main() -> int:
     after = rest.partition(END)[2]
     text = f"{before}{BEGIN}\n{table(shown)}\n\n{stamp}\n{END}{after}"
     PAGE.write_text(text)
-    print(table(shown))
     return status
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from agents.algorithms.minibatches import first_rollout_state
 from agents.algorithms.optimizer import gradient_step
-from agents.base import FINITE, Gathering, Params
+from agents.base import FINITE, Gathering, Params, all_finite
 from agents.experience.normalize import (
     Moments,
     normalized,
@@ -176,14 +176,10 @@ def write_and_learn(
         agent, state, reward_scale=statistics.reward, key=key
     )
     params = with_statistics(state.params, statistics)
-    seen = (rollout.transitions.inputs.observation, rollout.transitions.reward)
-    return state._replace(params=params), {**losses, FINITE: _is_finite(seen)}
-
-
-def _is_finite(tree: Any) -> Array:
-    """1 where every number of a tree is finite, else 0."""
-    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all().astype(jnp.float32)
+    steps = rollout.transitions
+    seen = (steps.inputs.observation, steps.reward, steps.finals)
+    kept = all_finite(seen).astype(jnp.float32)
+    return state._replace(params=params), {**losses, FINITE: kept}
 
 
 def followed(

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool
 
 from agents import devices
-from agents.base import FINITE
+from agents.base import FINITE, all_finite
 from agents.running.output.tensorboard import MAY_BE_MISSING
 
 
@@ -117,13 +117,4 @@ def is_finite(state: Any, metrics: dict[str, Array]) -> Bool[Array, ""]:
     learned = (state.params, getattr(state, "optimizer_state", None))
     required = [x for tag, x in metrics.items() if tag not in MAY_BE_MISSING]
     kept = jnp.asarray(metrics.get(FINITE, 1.0)) >= 1
-    # One array per dtype: a test of its own for every leaf takes a quarter longer to
-    # compile.
-    by_dtype: dict[Any, list[Array]] = {}
-    for leaf in jax.tree.leaves((learned, required)):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            by_dtype.setdefault(leaf.dtype, []).append(leaf.ravel())
-    finite = [
-        jnp.isfinite(jnp.concatenate(leaves)).all() for leaves in by_dtype.values()
-    ]
-    return jnp.stack([kept, *finite]).all()
+    return kept & all_finite((learned, required))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import envs
-from agents import evaluate
 from agents.experience.rollout import play
 from tests.agents.algorithms import test_pqn, test_q_one, test_sac
+from tests.agents.algorithms.test_masks import PROBE, evaluations_never_pay
 from tests.agents.algorithms.test_ratio_one import redrawn
 
 AGENTS = {
@@ -17,8 +17,6 @@ AGENTS = {
     "pqn": lambda replay_size, **settings: test_pqn.make_agent(**settings),
     "sac": lambda **settings: test_sac.make_agent(**settings),
 }
-PROBE = envs.make("ProbeActionMask-v0")
-LENGTH = PROBE.card.max_episode_steps
 
 
 @pytest.mark.shows("staggered starts")
@@ -53,17 +51,5 @@ def test_masks_are_kept_in_play_and_in_evaluation(name):
     mask = np.asarray(steps.inputs.action_mask)
     assert (mask.sum(-1) == 1).all() and not np.asarray(steps.reward).any()
 
-    def evaluated(params, exploration):
-        return evaluate.play_episodes(
-            agent,
-            params,
-            key=jax.random.key(2),
-            episodes=16,
-            exploration=exploration,
-            step_limit=LENGTH,
-        )
-
     for exploration in (None, 0.0):
-        played = jax.jit(lambda p, e=exploration: evaluated(p, e))(state.params)
-        np.testing.assert_array_equal(played.episode_return, 0)
-        assert played.finished.all()
+        evaluations_never_pay(agent, state.params, exploration)

@@ -8,7 +8,8 @@ from benchmarks import accelerator
 
 
 def run(monkeypatch, path, *words):
-    monkeypatch.setattr("sys.argv", ["accelerator", "--results", str(path), *words])
+    results = [] if path is None else ["--results", str(path)]
+    monkeypatch.setattr("sys.argv", ["accelerator", *results, *words])
     accelerator.main()
 
 
@@ -23,6 +24,16 @@ def test_lines_are_measured_and_kept(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "| RepeatPreviousEasy, 16 streams at random |" in told
     assert f"{accelerator.hardware()}, " in told
+
+
+def test_what_is_small_is_not_published(monkeypatch, capsys):
+    def refused(*_):
+        raise AssertionError("small sizes are not a result")
+
+    monkeypatch.setattr(accelerator, "save", refused)
+    monkeypatch.setattr(accelerator, "publish", refused)
+    run(monkeypatch, None, "--small", "--only", "16 streams at random")
+    assert "16 streams at random: " in capsys.readouterr().out
 
 
 @pytest.mark.slow

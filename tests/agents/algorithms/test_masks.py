@@ -62,9 +62,8 @@ def test_without_the_mask_it_pays(masked):
     ).all()
 
 
-@pytest.mark.parametrize("exploration", [None, 0.0])
-def test_in_evaluations(masked, exploration):
-    agent, params = masked
+def evaluations_never_pay(agent, params, exploration):
+    """Any agent on the probe."""
 
     def play(params):
         return evaluate.play_episodes(
@@ -79,6 +78,11 @@ def test_in_evaluations(masked, exploration):
     result = jax.jit(play)(params)
     np.testing.assert_array_equal(result.episode_return, 0)
     assert result.finished.all() and (result.episode_length == LENGTH).all()
+
+
+@pytest.mark.parametrize("exploration", [None, 0.0])
+def test_in_evaluations(masked, exploration):
+    evaluations_never_pay(*masked, exploration)
 
 
 @pytest.mark.parametrize("exploration", [None, 0.0])
