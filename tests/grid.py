@@ -160,9 +160,7 @@ def main() -> int:
         shown = gathered(path.read_text().splitlines())
     print(table(shown))
     if part and not asked.kept:
-        print(
-            "Only these tests ran, so docs/agents.md stays; --kept FILE adds to others."
-        )
+        print("Not all of them ran, so docs/agents.md stays as it is; see --kept.")
         return status
     from jax import __version__  # only for the date below the table
 

@@ -1,6 +1,7 @@
 """The table of what works with which agent is what the tests are marked with."""
 
 import json
+import pathlib
 import types
 
 import pytest
@@ -57,3 +58,27 @@ def test_one_failure_is_shown_whatever_passed(tmp_path, monkeypatch):
     grid.keep(item("2", [("masks", "dqn")]), True)
     lines = (tmp_path / "outcomes").read_text().splitlines()
     assert "| masks | yes | yes |  |  |" in grid.table(grid.gathered(lines))
+
+
+def test_a_part_alone_changes_no_page(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "agents.md"
+    page.write_text(f"before\n{grid.BEGIN}\n{grid.END}\nafter\n")
+    monkeypatch.setattr(grid, "PAGE", page)
+
+    def ran(words, environment):
+        path = pathlib.Path(environment[grid.OUTCOMES])
+        with path.open("a") as file:
+            file.write(json.dumps([words[-1], "masks", "ppo", "yes"]) + "\n")
+        return types.SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(grid, "_pytest", ran)
+    monkeypatch.setattr("sys.argv", ["grid", "tests/test_x.py"])
+    assert grid.main() == 0
+    assert "stays as it is" in capsys.readouterr().out
+    assert "masks" not in page.read_text()
+    monkeypatch.setattr(
+        "sys.argv", ["grid", "--kept", str(tmp_path / "kept"), "tests/test_x.py"]
+    )
+    assert grid.main() == 0
+    assert "| masks | yes |  |  |  |" in page.read_text()
+    assert page.read_text().endswith(f"{grid.END}\nafter\n")

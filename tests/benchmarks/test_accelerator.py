@@ -54,6 +54,7 @@ def test_what_there_was_no_time_for_is_told(tmp_path, monkeypatch, capsys):
 
 
 def test_without_an_accelerator(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(accelerator, "lines", lambda sizes: [])
     with pytest.raises(SystemExit):
         run(monkeypatch, tmp_path / "rows.json")
     assert "there is no accelerator here; --small" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import agents
@@ -210,6 +211,24 @@ def test_every_memory_config_builds():
                 build(config)
         else:
             build(config)
+
+
+@pytest.mark.parametrize("name", group_options("experiment"))
+def test_every_experiment_builds(name):
+    build(compose_config([f"experiment={name}"]))
+
+
+def test_arcade_explores_as_its_code_does():
+    """Over four tenths of the run, from 1 to 0.05, all streams alike."""
+    agent = build(compose_config(["experiment=arcade"])).agent
+    index = jnp.arange(agent.num_envs, dtype=jnp.int32)
+    shares = (0.0, 0.2, 0.4, 1.0)
+    updates = [jnp.asarray(round(x * agent.total_updates), jnp.int32) for x in shares]
+    epsilon = [agent.exploration(index, count) for count in updates]
+    for found, expected in zip(epsilon, (1.0, 0.525, 0.05, 0.05), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    with pytest.raises(ConfigError, match=r"no setting agent\.num_epochs"):
+        build(compose_config(["experiment=arcade", "agent=dqn"]))
 
 
 def run_train(*arguments):
