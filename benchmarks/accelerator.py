@@ -57,7 +57,7 @@ class Sizes:
     width: int = WIDTH
 
 
-SMALL = Sizes((16, 32), 8, 8, (16, 8), 8, 128, 8)
+SMALL = Sizes((16, 32), 8, 32, (16, 8), 8, 128, 8)
 
 
 def lines(sizes: Sizes) -> Iterator[tuple[str, Callable[[], Sample]]]:
