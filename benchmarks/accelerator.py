@@ -43,7 +43,7 @@ class Sizes:
         steps: of them at a time.
         training: environments that an agent learns from.
         long: steps of a long rollout, and environments that play it.
-        pictures: environments seen as pictures.
+        pictures: environments seen as pictures, and steps of a rollout of them.
         replay: steps per environment that are kept.
         width: features of encoders and memories.
     """
@@ -52,12 +52,12 @@ class Sizes:
     steps: int = 1_000
     training: int = 4_096
     long: tuple[int, int] = (1_024, 256)
-    pictures: int = 512
+    pictures: tuple[int, int] = (512, 128)
     replay: int = 256
     width: int = WIDTH
 
 
-SMALL = Sizes((16, 32), 8, 32, (16, 8), 8, 128, 8)
+SMALL = Sizes((16, 32), 8, 32, (16, 8), (8, 8), 128, 8)
 
 
 def lines(sizes: Sizes) -> Iterator[tuple[str, Callable[[], Sample]]]:
@@ -88,10 +88,12 @@ def lines(sizes: Sizes) -> Iterator[tuple[str, Callable[[], Sample]]]:
             f"training, ppo, {memory}, {num_envs} streams x {steps:,} steps",
             lambda a=made: training(a(), 1),
         )
+    num_envs, steps = sizes.pictures
+    pictures = {"num_envs": num_envs, "rollout_length": steps}
     for task in PICTURES:
-        made = _agent(sizes, "ppo", "ffm", task=task, num_envs=sizes.pictures)
+        made = _agent(sizes, "ppo", "ffm", task=task, **pictures)
         yield (
-            f"training, ppo, ffm, {task}, {sizes.pictures} streams",
+            f"training, ppo, ffm, {task}, {num_envs} streams",
             lambda a=made: training(a(), 1),
         )
 
