@@ -26,7 +26,9 @@ Transition = tuple[
 ]
 
 MemoryKind = Literal[
-    "object", "spatial", "sequential", "capacity", "filtering", "meta", "none"
+    *("object", "spatial", "sequential", "capacity", "filtering", "meta"),
+    *("negative", "tracking", "temporal", "procedural", "prospective", "checklist"),
+    "none",
 ]
 """What must be remembered, if anything."""
 
@@ -72,7 +74,11 @@ def unknown(why: str) -> Return:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What a task demands of memory, and the returns that frame any result on it.
+    """What a task demands of memory, and the numbers that frame any result on it.
+
+    Floor, memoryless, recall and oracle are undiscounted returns of an episode. Where
+    rewards are shaped they say little, and `measure` may be `success`: then the four
+    are shares of episodes that succeed, and that is what results are held against.
 
     Attributes:
         memory: the kind of memory that the task needs.
@@ -95,6 +101,7 @@ class Card:
         phases: names that `info["phase"]` indexes: the phase in which the action was
             chosen.
         actions: names of the actions of a Discrete space, for people.
+        measure: what the four numbers are of, `return` or `success`.
     """
 
     memory: MemoryKind
@@ -110,6 +117,7 @@ class Card:
     outside_memory: bool = False
     phases: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
+    measure: Literal["return", "success"] = "return"
 
 
 @dataclasses.dataclass(frozen=True)

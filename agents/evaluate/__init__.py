@@ -188,7 +188,12 @@ def mask_of(env: Any, env_state: Any) -> Bool[Array, "batch actions"] | None:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Mean return with its 95 % interval (normal approximation over episodes)."""
+    """Mean return with its 95 % interval (normal approximation over episodes).
+
+    Attributes:
+        success: share of episodes that succeeded, None where the task does not say.
+        success_lower, success_upper: its interval.
+    """
 
     mean: float
     lower: float
@@ -197,32 +202,53 @@ class Score:
     length: float
     success: float | None
     unfinished: int
+    success_lower: float | None = None
+    success_upper: float | None = None
+
+    def measured(self, measure: str) -> tuple[float, float] | None:
+        """What a card's numbers are of, and the lower end of its interval."""
+        if measure == "return":
+            return self.mean, self.lower
+        if self.success is None or self.success_lower is None:
+            return None
+        return self.success, self.success_lower
 
 
 def score(result: Episodes) -> Score:
     """Summarise episodes of one seed."""
     returns = np.asarray(result.episode_return, np.float64)
-    count = len(returns)
-    spread = returns.std(ddof=1) if count > 1 else math.inf
-    half = _Z95 * spread / math.sqrt(count)
-    success = None if result.success is None else float(np.mean(result.success))
+    mean, half = _interval(returns)
+    success, success_half = None, None
+    if result.success is not None:
+        success, success_half = _interval(np.asarray(result.success, np.float64))
     return Score(
-        mean=float(returns.mean()),
-        lower=float(returns.mean() - half),
-        upper=float(returns.mean() + half),
-        episodes=count,
+        mean=mean,
+        lower=mean - half,
+        upper=mean + half,
+        episodes=len(returns),
         length=float(np.mean(result.episode_length)),
         success=success,
         unfinished=int((~np.asarray(result.finished)).sum()),
+        success_lower=None if success is None else success - success_half,
+        success_upper=None if success is None else success + success_half,
     )
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """The mean and half the width of its 95 % interval."""
+    count = len(values)
+    spread = values.std(ddof=1) if count > 1 else math.inf
+    return float(values.mean()), float(_Z95 * spread / math.sqrt(count))
 
 
 def verdict(result: Score, card: Card) -> str:
     """'memory used', 'memory not shown', or 'no verdict (reason)'.
 
-    Memory counts as used when the lower bound exceeds the memoryless return by a tenth
-    of the distance from there to recall. No trained policy enters the comparison.
+    Memory counts as used when the lower bound exceeds memoryless by a tenth of the
+    distance from there to recall, in returns or, where the card's numbers are of it, in
+    success. No trained policy enters the comparison.
     """
+    reached = result.measured(card.measure)
     memoryless, recall = card.memoryless.value, card.recall.value
     if result.episodes < MINIMUM_EPISODES:
         return (
@@ -232,23 +258,27 @@ def verdict(result: Score, card: Card) -> str:
     if result.unfinished:
         return f"no verdict ({result.unfinished} episodes hit the step limit)"
     if memoryless is None:
-        return f"no verdict (memoryless return unknown: {card.memoryless.note})"
+        return f"no verdict (memoryless {card.measure} unknown: {card.memoryless.note})"
     if recall is None:
-        return f"no verdict (recall return unknown: {card.recall.note})"
+        return f"no verdict (recall {card.measure} unknown: {card.recall.note})"
     if recall - memoryless <= 1e-6:
         return "no verdict (memory cannot help here: memoryless equals recall)"
+    if reached is None:
+        return "no verdict (the card speaks of success, and no success was told)"
     threshold = memoryless + MARGIN * (recall - memoryless)
-    return "memory used" if result.lower > threshold else "memory not shown"
+    return "memory used" if reached[1] > threshold else "memory not shown"
 
 
 def describe(result: Score, card: Card, ending: str) -> str:
-    """The closing line of a run: return, the card's returns, and how it ends."""
+    """The closing line of a run: what it reached, the card's numbers, how it ends."""
 
     def show(value: float | None) -> str:
         return "unknown" if value is None else f"{value:.2f}"
 
+    reached = result.measured(card.measure)
     return (
-        f"return {result.mean:.2f} (floor {show(card.floor.value)}, "
+        f"{card.measure} {show(reached and reached[0])} ("
+        f"floor {show(card.floor.value)}, "
         f"memoryless {show(card.memoryless.value)}, "
         f"recall {show(card.recall.value)}): {ending}"
     )

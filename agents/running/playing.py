@@ -82,6 +82,7 @@ class Played:
             "task": self.plan.env_name,
             "steps": self.updates * self.plan.agent.steps_per_update,
             "evaluation": self.plan.config["evaluation"],
+            "measure": card.measure,
             "references": {
                 name: getattr(card, name).value
                 for name in ("floor", "memoryless", "recall", "oracle")

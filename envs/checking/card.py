@@ -58,6 +58,14 @@ def _check_words(env: Environment, card: Card) -> None:
             f"Choose one of {', '.join(kinds)}.",
             "card",
         )
+    if card.measure not in ("return", "success"):
+        raise problem(
+            env,
+            f"has measure {card.measure!r} on its card.",
+            "It says what floor, memoryless, recall and oracle are numbers of.",
+            "Make it 'return', or 'success' where info says when an episode succeeds.",
+            "card",
+        )
     for name in ("truncates", "needs_previous_action", "outside_memory"):
         if not isinstance(getattr(card, name), bool):
             raise problem(

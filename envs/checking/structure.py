@@ -162,6 +162,14 @@ def _check_info(env: Environment, info: Any) -> None:
                 f"Make it a scalar of type {kind.__name__}, or rename the entry.",
                 "step",
             )
+    if env.card.measure == "success" and "success" not in info:
+        raise problem(
+            env,
+            f"has measure 'success' on its card and info {sorted(info)}.",
+            "Its four numbers are then shares of episodes with info['success'].",
+            "Return info['success'], or make the four returns.",
+            "step",
+        )
     if ("phase" in info) != bool(env.card.phases):
         raise problem(
             env,

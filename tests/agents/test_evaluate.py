@@ -177,6 +177,31 @@ def test_verdict(score, card, expected):
     assert evaluate.verdict(score, card).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("success", "expected"),
+    [
+        ((0.6, 0.551, 0.65), "memory used"),
+        ((0.6, 0.549, 0.65), "memory not shown"),
+        ((None, None, None), "no verdict (the card speaks of success, and no"),
+    ],
+)
+def test_verdict_on_success(success, expected):
+    card = make_card(exact(0.5), exact(1.0))
+    card = dataclasses.replace(card, measure="success")
+    reached, lower, upper = success
+    far = make_score(-100.0)
+    score = dataclasses.replace(
+        far, success=reached, success_lower=lower, success_upper=upper
+    )
+    assert evaluate.verdict(score, card).startswith(expected)
+    told = evaluate.describe(score, card, "memory used")
+    value = "unknown" if reached is None else "0.60"
+    assert told.startswith(f"success {value} (floor 0.00, memoryless 0.50")
+    unknown_card = dataclasses.replace(card, recall=unknown("hard"))
+    told = evaluate.verdict(score, unknown_card)
+    assert told == "no verdict (recall success unknown: hard)"
+
+
 def test_interval():
     returns = np.random.default_rng(0).random(400).astype(np.float32)
     ones = np.ones(400, bool)
@@ -188,6 +213,13 @@ def test_interval():
         rtol=1e-5,
     )
     assert result.success == 1 and result.unfinished == 0
+    assert result.success_lower == result.success_upper == 1
+    some = np.arange(400) < 100
+    result = evaluate.score(Episodes(returns, np.ones(400, np.int32), some, ones))
+    half = 1.959964 * math.sqrt(0.25 * 0.75 / 399)
+    np.testing.assert_allclose(
+        [result.success_lower, result.success_upper], [0.25 - half, 0.25 + half]
+    )
 
 
 def test_success_is_that_of_the_last_step():

@@ -149,6 +149,8 @@ CASES = {
         recall=ONE, oracle=ONE
     ),
     r"claims to need no memory, but has horizon \(0, 2\)": with_card(horizon=(0, 2)),
+    "has measure 'steps' on its card": with_wrong_word(measure="steps"),
+    r"has measure 'success' on its card and info \[\]": with_card(measure="success"),
     "has needs_previous_action=True and outside_memory=False": with_card(
         needs_previous_action=True
     ),

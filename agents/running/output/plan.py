@@ -143,7 +143,9 @@ def _returns(card: Card) -> str:
             return f"{name} unknown"
         return f"{name} {known.value:.2f} ({known.how})"
 
-    return ", ".join(show(name) for name in ("floor", "memoryless", "recall", "oracle"))
+    names = ("floor", "memoryless", "recall", "oracle")
+    told = ", ".join(show(name) for name in names)
+    return f"success: {told}" if card.measure == "success" else told
 
 
 def _context(context: int | None) -> str:

@@ -65,11 +65,12 @@ def tell_scores(
     table = _table("", "return", "95 % interval", "success", "verdict")
     for name, score, verdict in rows:
         _add(table, name, *cells(score), verdict)
+    measures = "returns" if card.measure == "return" else card.measure
     known = ", ".join(
         f"{name} {shown(getattr(card, name).value)}"
         for name in ("floor", "memoryless", "recall")
     )
-    console.print(f"returns ({known})", highlight=False, soft_wrap=True)
+    console.print(f"{measures} ({known})", highlight=False, soft_wrap=True)
     _print(table, console)
 
 

@@ -108,6 +108,7 @@ class Result:
             "total_steps": plan.num_updates * plan.agent.steps_per_update,
             "evaluated_at": self.evaluated_at if self.scores else None,
             "seconds": round(self.seconds, 3),
+            "measure": card.measure,
             "references": {
                 name: getattr(card, name).value
                 for name in ("floor", "memoryless", "recall", "oracle")
@@ -182,6 +183,8 @@ def score_record(score: evaluate.Score | None) -> dict[str, Any]:
         "return_lower": "lower",
         "return_upper": "upper",
         "success": "success",
+        "success_lower": "success_lower",
+        "success_upper": "success_upper",
         "episode_length": "length",
         "episodes": "episodes",
         "unfinished": "unfinished",
@@ -196,18 +199,27 @@ def across_seeds(scores: Sequence[evaluate.Score]) -> evaluate.Score:
     """
     if len(scores) == 1:
         return scores[0]
-    means = np.asarray([score.mean for score in scores], np.float64)
-    half = t_95(len(means) - 1) * means.std(ddof=1) / math.sqrt(len(means))
-    successes = [score.success for score in scores if score.success is not None]
+    mean, half = _over_seeds([score.mean for score in scores])
+    told = [score.success for score in scores if score.success is not None]
+    success, success_half = _over_seeds(told) if len(told) == len(scores) else (None, 0)
     return evaluate.Score(
-        mean=float(means.mean()),
-        lower=float(means.mean() - half),
-        upper=float(means.mean() + half),
+        mean=mean,
+        lower=mean - half,
+        upper=mean + half,
         episodes=sum(score.episodes for score in scores),
         length=float(np.mean([score.length for score in scores])),
-        success=float(np.mean(successes)) if successes else None,
+        success=success,
         unfinished=sum(score.unfinished for score in scores),
+        success_lower=None if success is None else success - success_half,
+        success_upper=None if success is None else success + success_half,
     )
+
+
+def _over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """The mean of some seeds and half the width of its interval."""
+    means = np.asarray(values, np.float64)
+    half = t_95(len(means) - 1) * means.std(ddof=1) / math.sqrt(len(means))
+    return float(means.mean()), float(half)
 
 
 def t_95(freedom: int) -> float:

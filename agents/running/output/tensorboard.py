@@ -202,12 +202,12 @@ def _type(value: bool | int | float | str) -> Any:
 
 
 def write_references(directory: Path, card: Any, last_step: int) -> None:
-    """Write the card's known returns as sibling runs, at the first and last step."""
+    """Write what the card knows as sibling runs, at the first and last step."""
     for name in REFERENCES:
         value = getattr(card, name).value
         if value is None:
             continue
         writer = Writer(directory / f"reference_{name}")
         for step in (0, last_step):
-            writer.scalars({"evaluation/return": value}, step)
+            writer.scalars({f"evaluation/{card.measure}": value}, step)
         writer.finish(True)

@@ -1,13 +1,16 @@
 """What is written for TensorBoard, point by point, and what is cut off on resume."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
+import envs
 from agents.evaluate import Score
 from agents.running.output.logs import Logs, event_sizes, purge
-from agents.running.output.tensorboard import Writer
+from agents.running.output.tensorboard import Writer, write_references
 
 SEEDS = [4, 9]
 SHARED = {"time/steps_per_second": 5.0}
@@ -44,6 +47,16 @@ def test_a_point_is_the_mean_over_all_that_waited(logs):
     assert curves(logs, "loss/total") == [[(30, 3)], [(30, 30), (40, 70)]]
     assert curves(logs, "train/return") == [[(30, 3)], []]
     assert curves(logs, "time/steps_per_second") == [[(30, 5)], [(30, 5), (40, 5)]]
+
+
+def test_references_are_of_what_the_card_measures(logs):
+    card = envs.make("TMaze-v0").card
+    for measure in ("return", "success"):
+        folder = logs.directory / measure
+        told = dataclasses.replace(card, measure=measure)
+        write_references(folder, told, 30)
+        points = curve(folder / "reference_memoryless", f"evaluation/{measure}")
+        assert points == [(0, 0.5), (30, 0.5)]
 
 
 def test_scores_are_those_of_their_seeds(logs):

@@ -68,6 +68,8 @@ def test_the_record_is_the_result(ran):
         assert seed["return"] == score.mean and seed["return_lower"] == score.lower
         assert seed["return_upper"] == score.upper and seed["episodes"] == 200
         assert seed["success"] == score.success
+        assert seed["success_lower"] == score.success_lower
+        assert seed["success_upper"] == score.success_upper
         assert seed["verdict"] == evaluate.verdict(score, result.card)
     assert record["together"]["seeds"] == 2
     assert record["together"]["return"] == np.mean([s.mean for s in result.scores])
@@ -112,6 +114,10 @@ def test_interval_over_seeds_is_students():
     interval = stats.t.interval(0.95, 1, loc=0.6, scale=0.1)
     assert np.allclose((both.lower, both.upper), interval)
     assert both.mean == pytest.approx(0.6) and both.success == pytest.approx(0.8)
+    interval = stats.t.interval(0.95, 1, loc=0.8, scale=0.05)
+    assert np.allclose((both.success_lower, both.success_upper), interval)
+    silent = dataclasses.replace(two, success=None)
+    assert across_seeds([one, silent]).success is None
     assert both.episodes == 400 and both.unfinished == 1
 
 
