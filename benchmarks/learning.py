@@ -54,12 +54,17 @@ def main() -> None:
         draw(curves, arguments.picture)
 
 
-def read_curves(directory: Path) -> dict[str, Any]:
-    """Evaluation returns `[seeds, points]`, when, and the reference values of a run."""
+def read_curves(directory: Path, tag: str = "evaluation/return") -> dict[str, Any]:
+    """Evaluation returns `[seeds, points]`, when, and the reference values of a run.
+
+    Args:
+        directory: of the run.
+        tag: what is read in place of returns, such as `evaluation/success`.
+    """
 
     def scalars(name: str) -> list[Any]:
         path = str(directory / name)
-        return EventAccumulator(path).Reload().Scalars("evaluation/return")
+        return EventAccumulator(path).Reload().Scalars(tag)
 
     seeds = [scalars(path.name) for path in sorted(directory.glob("seed_*"))]
     return {

@@ -17,6 +17,7 @@ from envs import (
     planning,
     popgym,
     probing,
+    robot,
     three_phases,
 )
 from envs._siblings import check_siblings
@@ -73,6 +74,7 @@ FAMILIES = (
     popgym,
     pixels,
     probing,
+    robot,
 )
 for _family in FAMILIES:
     for _id, (_target, _parameters) in _family.TASKS.items():

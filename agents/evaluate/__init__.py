@@ -218,7 +218,7 @@ def score(result: Episodes) -> Score:
     """Summarise episodes of one seed."""
     returns = np.asarray(result.episode_return, np.float64)
     mean, half = _interval(returns)
-    success, success_half = None, None
+    success, success_half = None, 0.0
     if result.success is not None:
         success, success_half = _interval(np.asarray(result.success, np.float64))
     return Score(

@@ -187,7 +187,9 @@ def _check_mean(env: Environment, name: str, who: str, play: Play) -> None:
     claim: Return = getattr(env.card, name)
     if claim.value is None or play.running.any():
         return
-    returns = np.asarray(play.episode_return, np.float64)
+    counts = env.card.measure == "success"
+    reached = play.success if counts else play.episode_return
+    returns = np.asarray(reached, np.float64)
     mean = returns.mean()
     error = returns.std() / math.sqrt(len(returns))
     # A rare reward may be absent from every episode played: the rule of three.
@@ -198,7 +200,8 @@ def _check_mean(env: Environment, name: str, who: str, play: Play) -> None:
     if abs(mean - claim.value) > tolerance:
         raise problem(
             env,
-            f"has {name} {claim.value} on its card, but {who} returned {mean:.4f} "
+            f"has {name} {claim.value} on its card, but {who} "
+            f"{'succeeded in a share of' if counts else 'returned'} {mean:.4f} "
             f"over {len(returns)} episodes (tolerance {tolerance:.4f}).",
             "Percentages and verdicts are computed from the card.",
             f"Recompute {name}, or mark it envs.unknown(why).",

@@ -47,6 +47,7 @@ class _Watched(Environment):
             "phase": (phase >= 0) & (phase < max(1, len(self.env.card.phases))),
             "moved_on": ~equal(after, state.first_state),
             "extents": extents(observation),
+            "success": info.get("success", jnp.zeros((), bool)),
         }
         after = _WatchedState(after, state.first_state)
         return observation, after, reward, terminated, truncated, watched
@@ -95,6 +96,7 @@ class Play(NamedTuple):
     Attributes:
         running: `[streams]`, the first episode has not ended.
         episode_return, length: `[streams]`, of the first episode.
+        success: `[streams]`, whether it ended in success.
         truncated: `[streams]`, how it ended.
         returned: `[streams]`, it ended in the very state in which it had started.
         restart: observation and state `[streams, ...]` of the latest start: the one
@@ -109,6 +111,7 @@ class Play(NamedTuple):
     running: Any
     episode_return: Any
     length: Any
+    success: Any
     truncated: Any
     returned: Any
     restart: Any
@@ -150,6 +153,7 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
         running=~nothing,
         episode_return=state.episode_return,
         length=state.episode_length,
+        success=nothing,
         truncated=nothing,
         returned=nothing,
         restart=(observation, state.env_state.state),
@@ -183,6 +187,7 @@ def play_streams(env: Environment, streams: int, steps: int, by_oracle: Any, key
             running=play.running & ~step.ended,
             episode_return=at_end(step.episode_return, play.episode_return),
             length=at_end(step.episode_length, play.length),
+            success=at_end(step.info["success"], play.success),
             truncated=at_end(step.truncated, play.truncated),
             returned=at_end(~step.info["moved_on"], play.returned),
             restart=jax.tree.map(

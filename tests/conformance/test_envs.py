@@ -1,8 +1,8 @@
 """The same guarantees for every registered task.
 
 Of ids that differ in a number or level only, such as MemoryLength30-v0, the lowest and
-the highest stand for all, and of tasks as pictures the first of each class; the others
-are slow.
+the highest stand for all, and of tasks as pictures and of robot tasks the first of each
+class; the others are slow.
 """
 
 import itertools
@@ -58,6 +58,10 @@ TWO_PER_FAMILY = [
     "RapidWordLearningE2D5-v0",
     "ObjectPermanence-v0",
     "RoomRecall-v0",
+    "RememberColor3-v0",
+    "ShellGameShuffleColorLampTouch-v0",
+    "ChainOfColors3-v0",
+    "BlinkCountButtonPressEasy-v0",
     "TMazePixels-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",
@@ -71,6 +75,8 @@ CLOSED_LIST: tuple[str, ...] = (
     "symmetric and normalized",
     # Windows of 5 by 5 squares, for our encoder (the three-phase tasks).
     "The minimal resolution for an image is 36x36",
+    # A row for each thing (the robot tasks).
+    "Your observation things has an unconventional shape",
 )
 
 
@@ -89,6 +95,8 @@ COSTLY = (
 PICTURES = [id for id in envs.names() if "Pixels-v" in id]
 PICTURED = {type(envs.make(id)): id for id in reversed(PICTURES)}
 """The first id of each class, which is the easiest."""
+ROBOTS = list(envs.robot.TASKS)
+FIRST_ROBOTS = {envs.robot.TASKS[id][0]: id for id in reversed(ROBOTS)}
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
 
 
@@ -103,13 +111,13 @@ def representatives():
         return [LEVELS.index(x) if x in LEVELS else int(x) for x in found]
 
     chosen = []
-    ids = sorted(
-        set(envs.names()) - set(PICTURES), key=lambda id: (family(id), setting(id))
-    )
+    ids = set(envs.names()) - {*PICTURES, *ROBOTS}
+    ids = sorted(ids, key=lambda id: (family(id), setting(id)))
     for _, members in itertools.groupby(ids, family):
         first, *rest = members
         chosen += [first, *rest[-1:]]
-    return [id for id in (*chosen, *PICTURED.values()) if id not in COSTLY]
+    chosen += [*PICTURED.values(), *FIRST_ROBOTS.values()]
+    return [id for id in chosen if id not in COSTLY]
 
 
 LEFT_OUT = sorted(set(envs.names()) - set(representatives()))
@@ -119,6 +127,7 @@ def test_representatives():
     numbered = [id for id in representatives() if re.search(r"\d-v", id)]
     assert sorted(numbered) == sorted(
         [
+            *("RememberColor3-v0", "BunchOfColors3-v0"),
             *("BalletSymbolic2Delay16-v0", "BalletSymbolic8Delay48-v0"),
             *("MemoryLength1-v0", "MemoryLength100-v0"),
             *("MemorySize1-v0", "MemorySize40-v0"),
@@ -129,7 +138,8 @@ def test_representatives():
             *("UmbrellaLength1-v0", "UmbrellaLength100-v0"),
         ]
     )
-    between = [id for id in LEFT_OUT if id not in (*COSTLY, *PICTURES)]
+    apart = (*COSTLY, *PICTURES, *ROBOTS)
+    between = [id for id in LEFT_OUT if id not in apart]
     assert all(re.search(r"\d-v|Medium-v", id) for id in between)
 
 

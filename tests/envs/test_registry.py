@@ -14,7 +14,9 @@ from envs import registry
 from envs._siblings import check_siblings
 from envs.mazes.tmaze import TMaze
 
-NUMBERED = [id for id in envs.names() if re.search(r"(\d|Pixels)-v", id)]
+SETTINGS = {id for id in envs.names() if re.search(r"(\d|Pixels)-v", id)}
+SETTINGS |= set(envs.robot.TASKS)
+"""Ids that are settings of a task, or the same seen otherwise: they have no file."""
 """Settings of one task that differ in a number, and tasks as pictures: no files."""
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs" / "env"
 
@@ -59,7 +61,7 @@ def test_every_task_is_a_gymnasium_id():
     assert all(f"engram/{id}" in gymnasium.registry for id in envs.names())
 
 
-@pytest.mark.parametrize("id", sorted(set(envs.names()) - set(NUMBERED)))
+@pytest.mark.parametrize("id", sorted(set(envs.names()) - SETTINGS))
 def test_config_file_agrees_with_the_registry(id):
     path = CONFIGS / f"{envs.config_name(id)}.yaml"
     config = yaml.safe_load(path.read_text())
@@ -73,7 +75,7 @@ def test_config_file_agrees_with_the_registry(id):
 
 
 def test_every_config_file_has_a_task_and_documents_its_keys():
-    names = {envs.config_name(id) for id in set(envs.names()) - set(NUMBERED)}
+    names = {envs.config_name(id) for id in set(envs.names()) - SETTINGS}
     outside = {"custom", "gymnax", "gymnasium"}
     assert {path.stem for path in CONFIGS.glob("*.yaml")} - outside == names
     for name in (*names, *outside):

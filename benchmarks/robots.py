@@ -1,0 +1,121 @@
+"""Which robot tasks are learned with which memory? `python -m benchmarks.robots`.
+
+PPO at the settings of `experiment=robot`, three seeds side by side. Success is that of
+the greedy policy in new episodes, with the 95 % interval over seeds. Figures are of our
+own tabletop: another simulator and arm than MIKASA-Robo's.
+
+Rows are kept in `benchmarks/results/robots.json`; see `rows`. A row that is there is
+passed over unless its task or memory is named.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+
+import agents
+import envs
+from agents.running.overrides import compose_config
+from benchmarks.learning import read_curves
+from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+
+TASKS = {
+    **{"RememberColor3": 5e6, "RememberColor5": 5e6, "RememberColor9": 1e7},
+    **{"ShellGameTouch": 5e6, "ShellGameShuffleTouch": 1e7},
+    "BlinkCountButtonPressEasy": 1e7,
+    **{"BunchOfColors3": 2e7, "SeqOfColors3": 2e7, "ChainOfColors3": 2e7},
+}
+"""Steps of each."""
+MEMORIES = ("gru", "ffm", "gtrxl", "memory_network", "none")
+SEEDS = 3
+POINTS = 20
+"""Evaluations on the way."""
+SOLVED = 0.95
+
+
+def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
+    """Train all seeds: how often they succeeded, and when."""
+    settings = [
+        "experiment=robot",
+        f"env={envs.config_name(f'{task}-v0')}",
+        f"memory={memory}",
+        f"num_seeds={SEEDS}",
+        f"total_steps={TASKS[task]}",
+        f"evaluation.interval={TASKS[task] / POINTS}",
+        "checkpoint.interval=null",
+        *words,
+    ]
+    began = time.time()
+    result = agents.run(compose_config(settings), Console(quiet=True))
+    curves = read_curves(result.directory, "evaluation/success")
+    return {
+        "task": task,
+        "memory": memory,
+        "steps": curves["steps"].tolist(),
+        "successes": np.round(curves["returns"], 4).tolist(),
+        "last": [round(float(score.success or 0), 4) for score in result.scores],
+        "seconds": round(time.time() - began),
+        "settings": [x for x in words if not x.startswith("run_directory=")],
+    }
+
+
+def solved_at(row: Row) -> str:
+    """When the slowest seed had solved the task for good, in millions of steps."""
+    solved = np.array(row["successes"]).min(0) >= SOLVED
+    if not solved[-1]:
+        return "-"
+    first = len(solved) - int(np.argmin(solved[::-1])) if not solved.all() else 0
+    return f"{row['steps'][first] / 1e6:.2g} M"
+
+
+def table(rows: Rows) -> str:
+    """One line per task and memory."""
+    lines = [
+        f"| task | memory | success | memoryless | {SOLVED:g} from | steps | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for task in TASKS:
+        blind = envs.make(f"{task}-v0").card.memoryless.value
+        for memory in MEMORIES:
+            if (row := rows.get(name_of(task, memory))) is None:
+                continue
+            mean, half = interval(row["last"])
+            settings = f" ({', '.join(row['settings'])})" if row["settings"] else ""
+            lines.append(
+                f"| {task} | {memory}{settings} | {mean:.2f} ± {half:.2f} | "
+                f"{blind:.3f} | {solved_at(row)} | {row['steps'][-1] / 1e6:.3g} M | "
+                f"{row['seconds']} |"
+            )
+    return "\n".join(lines)
+
+
+def name_of(task: str, memory: str) -> str:
+    """Of the row."""
+    return f"{task}, {memory}"
+
+
+def main() -> None:
+    """Measure what is missing, row by row, and write the table."""
+    parser = arguments(__doc__, "robots")
+    parser.add_argument("--tasks", help="comma-separated; these are measured anew")
+    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
+    asked = parser.parse_args()
+    chosen = {}
+    for what, known in (("tasks", tuple(TASKS)), ("memories", MEMORIES)):
+        given = getattr(asked, what)
+        chosen[what] = given.split(",") if given else known
+        if unknown := set(chosen[what]) - set(known):
+            parser.error(f"no {unknown.pop()!r} among {what}: {', '.join(known)}")
+    cells = {
+        name_of(task, memory): (task, memory)
+        for task in chosen["tasks"]
+        for memory in chosen["memories"]
+    }
+    there = {} if asked.tasks or asked.memories else load(asked.results)
+    names = [name for name in cells if name not in there]
+    fill_rows(asked, names, lambda x: measure(*cells[x], asked.words), table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Remember one thing, or which one was missing, then touch it among others."""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from envs.base import Card, float_dtype
+from envs.robot import clock, layout, returns
+from envs.robot.clock import CUE, Clock, Range
+from envs.robot.seen import Appearance, Looks
+from envs.robot.tabletop import Thing, World
+from envs.robot.tabletop.things import cube
+from envs.robot.task import (
+    Outcome,
+    Placement,
+    RobotTask,
+    closeness,
+    joint_speed,
+    paid,
+    reach,
+    static,
+)
+
+COLOURS = (
+    *("red", "lime", "blue", "yellow", "magenta"),
+    *("cyan", "maroon", "orange", "teal"),
+)
+SHAPES = (
+    *("cube", "ball", "cylinder", "cross", "torus"),
+    *("star", "pyramid", "T", "crescent"),
+)
+BOTH = ("cube", "ball", "T", "cross", "torus"), ("red", "lime", "blue")
+NUMBERS = {"colour": (3, 5, 9), "shape": (3, 5, 9), "both": (6, 9, 15)}
+HEIGHT = 0.02
+TOUCH = 0.05
+"""Metres from the middle of a thing at which a gripper at rest has chosen it."""
+
+
+def items(kind: str, number: int) -> tuple[Appearance, np.ndarray, np.ndarray]:
+    """What things can look like, and the colour and the shape of each item.
+
+    With `both`, shapes vary slowest.
+    """
+    index = np.arange(number, dtype=np.int32)
+    if kind == "colour":
+        return Appearance(colours=COLOURS[:number]), index, 0 * index
+    if kind == "shape":
+        return Appearance(shapes=SHAPES[:number]), 0 * index, index
+    shapes, colours = BOTH
+    return Appearance(colours, shapes[: number // 3]), index % 3, index // 3
+
+
+def slots(number: int) -> np.ndarray:
+    """Where the things stand, [number, 2]."""
+    return layout.line(3, 0.2) if number == 3 else layout.arc(number)
+
+
+def touched(
+    world: World, rows: slice, within: float = TOUCH
+) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+    """Whether the gripper rests at one of the things in `rows`, and at which."""
+    offsets = world.position[rows] - world.gripper.position[None]
+    distances = jnp.sqrt((offsets**2).sum(1))
+    nearest = jnp.argmin(distances).astype(jnp.int32)
+    return (distances[nearest] <= within) & static(world), nearest
+
+
+def approach(world: World, target: Float[Array, "3"], within: float = TOUCH) -> Array:
+    """The dense reward of going to a place and resting there, at most 2."""
+    distance = jnp.sqrt(((target - world.gripper.position) ** 2).sum())
+    rests = static(world) & (distance <= within)
+    still = closeness(joint_speed(world), 5.0)
+    return closeness(distance, 10.0) + 0.5 * still + paid(rests, 0.5)
+
+
+class Remembered(NamedTuple):
+    """An episode.
+
+    Attributes:
+        clock: when phases end.
+        target: the item to touch.
+        before: the item in each slot while things are shown.
+        items: the one in each slot to choose from.
+    """
+
+    clock: Clock
+    target: Int[Array, ""]
+    before: Int[Array, " slots"]
+    items: Int[Array, " slots"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Remember(RobotTask):
+    """See one thing, wait, touch it among others (MIKASA-Robo, Remember, FindImposter).
+
+    A thing stands in the middle of the table, then none, then `number` of them, each in
+    a random slot. The one that the gripper comes to rest at, within 5 cm, is the
+    answer. FindImposter shows all but one, in their slots, and asks for that one.
+    Nothing collides: things are looked at and touched.
+
+    Where the original differs. It goes on after a wrong touch, so that trying all in
+    turn succeeds. In its Long variants the gripper moves while the thing is shown, and
+    touching it then counts. Its FindImposter never leaves all things in their slots,
+    so that the empty slot alone says something. All three hold here with
+    `committed=False`. Its older line has `cue=empty=(5, 5)` and `max_steps=60`.
+
+    Attributes:
+        kind: what tells things apart.
+        number: how many there are: 3, 5 or 9; for `both` 6, 9 or 15.
+        shown: the `target`, or the `others`.
+        cue: fewest and most steps on show.
+        empty: fewest and most steps of an empty table.
+    """
+
+    kind: Literal["colour", "shape", "both"] = "colour"
+    number: int = 3
+    shown: Literal["target", "others"] = "target"
+    cue: Range = (1, 5)
+    empty: Range = (1, 5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        if self.number not in NUMBERS.get(self.kind, ()):
+            raise ValueError(
+                f"{name} tells things apart by 'colour' or 'shape', 3, 5 or 9 of them, "
+                f"or by 'both', 6, 9 or 15; not {self.number} by {self.kind!r}."
+            )
+        if self.shown not in ("target", "others"):
+            raise ValueError(
+                f"{name} shows the 'target' or the 'others'; not {self.shown!r}."
+            )
+        clock.check_ranges(name, self.max_steps, cue=self.cue, empty=self.empty)
+
+    @property
+    def _value(self) -> float:
+        return 3.0
+
+    @property
+    def _smoothness(self) -> tuple[float, float, float]:
+        return (0.0, 0.0, 0.0) if self.kind == "both" else (0.02, 0.05, 0.01)
+
+    @property
+    def _things(self) -> tuple[Thing, ...]:
+        """Those to choose from, and one in the middle."""
+        return (cube(kind="thing"),) * (self.number + 1)
+
+    @property
+    def _appearance(self) -> Appearance:
+        return items(self.kind, self.number)[0]
+
+    def _deal(self, key: PRNGKeyArray) -> tuple[Remembered, Array, Array]:
+        clock_key, target_key, *order_keys, place_key = jax.random.split(key, 5)
+        places = layout.jitter(place_key, slots(self.number), 0.01, 0.01, float_dtype())
+        middle = jnp.zeros_like(places[:1])
+        positions = layout.on_table(jnp.concatenate([places, middle]), HEIGHT)
+        before, order = (
+            jax.random.permutation(k, self.number).astype(jnp.int32) for k in order_keys
+        )
+        if not self.committed:
+            order = _changed(order_keys[1], before, order)
+        drawn = Remembered(
+            clock=clock.wind(clock_key, self.cue, self.empty),
+            target=jax.random.randint(target_key, (), 0, self.number, jnp.int32),
+            before=before,
+            items=order,
+        )
+        return drawn, positions, jnp.zeros(self.number + 1, positions.dtype)
+
+    def _phase(self, task: Remembered, time: Int[Array, ""]) -> Int[Array, ""]:
+        return task.clock.phase(time)
+
+    def _acting(self, task: Remembered, time: Int[Array, ""]) -> Bool[Array, ""]:
+        return task.clock.acting(time)
+
+    def _moves_freely(self, task: Remembered, time: Int[Array, ""]) -> Bool[Array, ""]:
+        # The original freezes all but its Long variants.
+        free = not self.committed and self.max_steps > 100
+        return self._acting(task, time) | free
+
+    def _script(
+        self, task: Remembered, world: World, time: Int[Array, ""]
+    ) -> Placement:
+        cue, choosing = task.clock.phase(time) == CUE, task.clock.acting(time)
+        shown = jnp.zeros(self.number, bool)
+        if self.shown == "others":
+            shown = cue & (task.before != task.target)
+        middle = cue & (self.shown == "target")
+        present = jnp.concatenate([shown | choosing, middle[None]])
+        nothing = jnp.zeros(self.number + 1, bool)
+        return Placement(nothing, world.position, world.yaw, present)
+
+    def _looks(self, task: Remembered, world: World, time: Int[Array, ""]) -> Looks:
+        _, colours, shapes = items(self.kind, self.number)
+        slots = jnp.where(task.clock.acting(time), task.items, task.before)
+        item = jnp.concatenate([slots, task.target[None]])
+        return Looks(
+            visible=world.present,
+            colour=jnp.asarray(colours)[item],
+            shape=jnp.asarray(shapes)[item],
+            order=jnp.arange(self.number + 1, dtype=jnp.int32),
+        )
+
+    def _judge(
+        self, task: Remembered, world: World, time: Int[Array, ""]
+    ) -> tuple[Remembered, Outcome]:
+        acting = task.clock.acting(time)
+        chosen, slot = touched(world, slice(0, self.number))
+        right = task.items[slot] == task.target
+        success = chosen & acting & right
+        failure = chosen & acting & ~right & self.committed
+        if not self.committed and self.shown == "target":
+            on_cue, _ = touched(world, slice(self.number, None))
+            success |= on_cue & (task.clock.phase(time) == CUE)
+        shaped = approach(world, self._goal(task, world))
+        return task, Outcome(success, failure, shaped)
+
+    def _goal(self, task: Remembered, world: World) -> Float[Array, "3"]:
+        return world.position[jnp.argmax(task.items == task.target)]
+
+    def _aim(
+        self, task: Remembered, world: World, time: Int[Array, ""]
+    ) -> Float[Array, "5"]:
+        return reach(world, self._goal(task, world))
+
+    def choices(self, world: World) -> tuple[Float[Array, "choices 3"], float]:
+        """All that may be touched."""
+        return world.position[: self.number], TOUCH
+
+    def _secret(self, task: Remembered) -> Float[Array, " items"]:
+        return jax.nn.one_hot(task.target, self.number, dtype=jnp.float32)
+
+    def hidden(self, state: Any) -> dict[str, tuple[Array, Array]]:
+        """The item to touch, and the steps since things were on show."""
+        return {"item": (state.task.target, state.task.clock.unseen(state.time))}
+
+    @property
+    def card(self) -> Card:
+        """An item, over an empty table."""
+        return returns.card(
+            self,
+            memory="object" if self.shown == "target" else "negative",
+            horizon=(self.empty[0] + 1, self.max_steps - self.cue[0]),
+            ways=self.number,
+            note="the first touch counts, all are as likely",
+            phases=clock.PHASES,
+        )
+
+
+def _changed(
+    key: PRNGKeyArray, before: Int[Array, " slots"], items: Int[Array, " slots"]
+) -> Int[Array, " slots"]:
+    """`items`, or where they are as before, the first other order drawn."""
+
+    def draw(carry: tuple[PRNGKeyArray, Array]) -> tuple[PRNGKeyArray, Array]:
+        key, next_key = jax.random.split(carry[0])
+        order = jax.random.permutation(key, len(before)).astype(jnp.int32)
+        return next_key, order
+
+    def same(carry: tuple[PRNGKeyArray, Array]) -> Bool[Array, ""]:
+        return (carry[1] == before).all()
+
+    return jax.lax.while_loop(same, draw, (key, items))[1]

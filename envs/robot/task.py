@@ -1,0 +1,384 @@
+"""What all robot tasks share: the robot, the clock, rewards, choices and what is seen.
+
+A task is a description on top: which things there are, what is drawn for an episode,
+what a script does with the things, what counts as a choice and as success.
+"""
+
+import abc
+import dataclasses
+import itertools
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from envs import draw
+from envs.base import Environment, Transition, float_dtype
+from envs.robot import drawing, seen
+from envs.robot.seen import Looks
+from envs.robot.tabletop import Tabletop, Thing, World
+from envs.robot.tabletop import gripper as arm
+
+REWARDS = ("sparse", "dense", "normalized_dense")
+SLOW = 0.15
+"""m/s up to which the gripper is at rest: .2 rad/s of a joint, at arm's length."""
+REACH = 0.75
+"""Metres: a speed of the gripper divided by it stands for the speed of joints."""
+HOME = np.array([-0.07, 0.0, 0.25], np.float32)
+_HOME_NOISE = 0.01
+
+
+def _discrete() -> np.ndarray:
+    ways = list(itertools.product((0, 1, -1), repeat=3))[1:]
+    rows = [np.zeros(5), *(np.array([*way, 0, 0]) for way in ways)]
+    for axis, speed in ((0, 0.25), (1, 0.25), (2, 0.25), (3, 1.0), (4, 1.0)):
+        rows += [sign * speed * np.eye(5)[axis] for sign in (1, -1)]
+    return np.array(rows, np.float32)
+
+
+DISCRETE = _discrete()
+"""What discrete actions command: rest; the 26 ways along x, y and z at full speed; one
+of the three at a quarter of it; a turn; the fingers."""
+
+
+class Placement(NamedTuple):
+    """What a script does to the things: those of `which` are put somewhere.
+
+    Attributes:
+        which: those that are put, at rest; the others stay where physics has them.
+        position, yaw: where.
+        present: for all things, whether they are there.
+    """
+
+    which: Bool[Array, " things"]
+    position: Float[Array, "things 3"]
+    yaw: Float[Array, " things"]
+    present: Bool[Array, " things"]
+
+
+class Outcome(NamedTuple):
+    """What a step has led to.
+
+    Attributes:
+        success: the task is solved.
+        failure: a choice was made that cannot be undone, and it is wrong.
+        shaped: the dense reward of a step with neither, in the task's own units.
+    """
+
+    success: Bool[Array, ""]
+    failure: Bool[Array, ""]
+    shaped: Float[Array, ""]
+
+
+class RobotState(NamedTuple):
+    """Everything of an episode.
+
+    Attributes:
+        time: steps taken.
+        world: the gripper and the things.
+        action: the last one, after freezing.
+        task: what was drawn, and what has been achieved.
+    """
+
+    time: Int[Array, ""]
+    world: World
+    action: Float[Array, "5"]
+    task: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class RobotTask(Environment):
+    """A gripper above a table; see the tasks.
+
+    Actions are shares of full speed along x, y and z, about the vertical, and of the
+    fingers' opening (+1 opens), at 20 Hz; zeros move nothing. The episode ends at
+    success, and after `max_steps` steps.
+
+    Attributes:
+        max_steps: the time limit. It belongs to the task, so reaching it terminates.
+        reward_mode: `sparse` pays 1 for success. `dense` shapes, and where the episode
+            ends before the limit pays at once what the steps left would have: the
+            task's value of a success for each, or its price of a failure once.
+            `normalized_dense` is `dense` divided by the value of a success.
+        committed: whether the first choice is the answer, and nothing moves while
+            things are shown or hidden. False are the original's rules, by which
+            trying everything in turn succeeds.
+        observation: `vector` (the gripper, and of the things what is visible), or
+            `state`, which adds what is hidden: privileged, for reference only.
+        action_mode: `continuous`, or `discrete`: one of `DISCRETE`.
+    """
+
+    max_steps: int = 25
+    reward_mode: Literal["sparse", "dense", "normalized_dense"] = "normalized_dense"
+    committed: bool = True
+    observation: Literal["vector", "state"] = "vector"
+    action_mode: Literal["continuous", "discrete"] = "continuous"
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for field, allowed in (
+            ("reward_mode", REWARDS),
+            ("observation", ("vector", "state")),
+            ("action_mode", ("continuous", "discrete")),
+        ):
+            if (value := getattr(self, field)) not in allowed:
+                raise ValueError(
+                    f"{name} needs {field} to be one of {', '.join(allowed)}; not "
+                    f"{value!r}."
+                )
+        if not 1 <= self.max_steps <= 1_000_000:
+            raise ValueError(
+                f"{name} needs max_steps from 1 to 1,000,000; not {self.max_steps}."
+            )
+
+    # What a task describes -----------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def _things(self) -> tuple[Thing, ...]:
+        """What there is."""
+
+    @property
+    @abc.abstractmethod
+    def _appearance(self) -> seen.Appearance:
+        """In what things can differ."""
+
+    @property
+    @abc.abstractmethod
+    def _value(self) -> float:
+        """The dense reward of a step in which the task is solved."""
+
+    @property
+    def _price(self) -> float:
+        """The dense reward of a wrong choice, once."""
+        return 0.0
+
+    @property
+    def _smoothness(self) -> tuple[float, float, float]:
+        """What actions, their changes and speed cost in dense rewards."""
+        return (0.0, 0.0, 0.0)
+
+    @abc.abstractmethod
+    def _deal(self, key: PRNGKeyArray) -> tuple[Any, Array, Array]:
+        """Draw an episode.
+
+        Returns:
+            what the task keeps, positions [things, 3] and yaws [things] at the start.
+        """
+
+    @abc.abstractmethod
+    def _phase(self, task: Any, time: Int[Array, ""]) -> Int[Array, ""]:
+        """The phase at a time, as the card names them."""
+
+    @abc.abstractmethod
+    def _acting(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether choices count, and whether the gripper moves if committed."""
+
+    @abc.abstractmethod
+    def _script(self, task: Any, world: World, time: Int[Array, ""]) -> Placement:
+        """What is put where at a time, and what is there."""
+
+    @abc.abstractmethod
+    def _looks(self, task: Any, world: World, time: Int[Array, ""]) -> Looks:
+        """What the things look like, and which are visible."""
+
+    @abc.abstractmethod
+    def _judge(
+        self, task: Any, world: World, time: Int[Array, ""]
+    ) -> tuple[Any, Outcome]:
+        """What the step begun at `time` has led to, the world being as it is now."""
+
+    @abc.abstractmethod
+    def _aim(self, task: Any, world: World, time: Int[Array, ""]) -> Float[Array, "5"]:
+        """The privileged policy's command."""
+
+    @abc.abstractmethod
+    def _secret(self, task: Any) -> Float[Array, " numbers"]:
+        """What is hidden, as the observation `state` shows it."""
+
+    def _strip(self, task: Any) -> UInt8[Array, "tiles 3"]:
+        """What is hidden, as tiles for people."""
+        return draw.select(self._secret(task) > 0.5, draw.PLUS, draw.MARK)
+
+    def choices(self, world: World) -> tuple[Float[Array, "choices 3"], float]:
+        """Where the gripper may rest to choose, and how near in metres.
+
+        For sweeps: what tasks have none of these leave unsaid.
+        """
+        return world.position[:1], 0.0
+
+    def rests(self, world: World) -> Bool[Array, ""]:
+        """Whether the gripper is at rest."""
+        return static(world)
+
+    def acts(self, state: RobotState) -> Bool[Array, ""]:
+        """Whether choices count now."""
+        return self._acting(state.task, state.time)
+
+    def acted(self, state: RobotState) -> Bool[Array, ""]:
+        """Whether choices counted in the step before."""
+        return self._acting(state.task, state.time - 1)
+
+    def go(self, world: World, place: Float[Array, "3"]) -> Array:
+        """The action that brings the gripper to rest at a place."""
+        return self._action(reach(world, place))
+
+    def _moves_freely(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether the gripper obeys."""
+        return self._acting(task, time) | (not self.committed)
+
+    # The contract --------------------------------------------------------------------
+
+    @property
+    def _table(self) -> Tabletop:
+        return Tabletop(self._things)
+
+    def reset(self, key: PRNGKeyArray) -> tuple[Any, RobotState]:
+        """Draw an episode and show its start."""
+        deal_key, pose_key = jax.random.split(key)
+        dtype = float_dtype()
+        task, position, yaw = self._deal(deal_key)
+        noise = jnp.asarray(_HOME_NOISE, dtype) * jax.random.normal(
+            pose_key, (3,), dtype
+        )
+        time = jnp.zeros((), jnp.int32)
+        hand = arm.resting(jnp.asarray(HOME, dtype) + noise)
+        there = jnp.zeros(len(self._things), bool)
+        world = self._table.start(hand, position.astype(dtype), yaw, there)
+        world = self._scripted(task, world, time)
+        state = RobotState(time, world, jnp.zeros(5, dtype), task)
+        return self._observe(state), state
+
+    def _scripted(self, task: Any, world: World, time: Int[Array, ""]) -> World:
+        return self._table.place(world, *self._script(task, world, time))
+
+    def step(self, key: PRNGKeyArray, state: RobotState, action: Array) -> Transition:
+        """Move for a twentieth of a second, and see what that has led to."""
+        del key
+        command = self._command(action).astype(state.action.dtype)
+        free = self._moves_freely(state.task, state.time)
+        command = jnp.where(free, command, jnp.zeros_like(command))
+        world = self._table.advance(state.world, command)
+        task, outcome = self._judge(state.task, world, state.time)
+        time = state.time + 1
+        world = self._scripted(task, world, time)
+        after = RobotState(time, world, command, task)
+        ended = outcome.success | outcome.failure | (time >= self.max_steps)
+        info = {
+            "success": outcome.success,
+            "fail": outcome.failure,
+            "phase": self._phase(state.task, state.time),
+            "decision": self._acting(state.task, state.time),
+        }
+        reward = self._reward(state, after, outcome).astype(float_dtype())
+        end = ended, jnp.zeros((), bool)
+        return self._observe(after), after, reward, *end, info
+
+    def _command(self, action: Array) -> Array:
+        if self.action_mode == "continuous":
+            return jnp.clip(action, -1.0, 1.0)
+        return jnp.asarray(DISCRETE)[action]
+
+    def _reward(self, before: RobotState, after: RobotState, outcome: Outcome) -> Array:
+        if self.reward_mode == "sparse":
+            return outcome.success
+        shaped = outcome.shaped - self._roughness(before, after)
+        left = (self.max_steps - before.time).astype(shaped.dtype)
+        ended = jnp.where(outcome.success, self._value * left, self._price)
+        reward = jnp.where(outcome.success | outcome.failure, ended, shaped)
+        return (
+            reward / self._value if self.reward_mode == "normalized_dense" else reward
+        )
+
+    def _roughness(self, before: RobotState, after: RobotState) -> Array:
+        first, second, third = self._smoothness
+        size = jnp.linalg.norm(after.action)
+        change = jnp.linalg.norm(after.action - before.action)
+        motion = joint_speed(after.world)
+        return (
+            first * jnp.tanh(2 * size)
+            + second * jnp.tanh(5 * change)
+            + third * jnp.tanh(2 * motion)
+        )
+
+    def _observe(self, state: RobotState) -> Any:
+        looks = self._looks(state.task, state.world, state.time)
+        shown = {
+            "gripper": seen.proprioception(state.world.gripper),
+            "things": seen.table(state.world, looks, self._appearance),
+        }
+        if self.observation == "state":
+            shown["secret"] = self._secret(state.task).astype(jnp.float32)
+        return shown
+
+    def oracle(self, key: PRNGKeyArray, state: RobotState) -> Array:
+        """The command that a scripted policy gives who knows what is hidden."""
+        del key
+        return self._action(self._aim(state.task, state.world, state.time))
+
+    def _action(self, command: Float[Array, "5"]) -> Array:
+        """The action nearest to a command."""
+        if self.action_mode == "continuous":
+            return jnp.clip(command, -1.0, 1.0).astype(jnp.float32)
+        misses = ((jnp.asarray(DISCRETE, command.dtype) - command[None]) ** 2).sum(1)
+        return jnp.argmin(misses).astype(jnp.int32)
+
+    def render(self, state: RobotState) -> UInt8[Array, "64 width 3"]:
+        """The table from above; in the strip what is hidden."""
+        looks = self._looks(state.task, state.world, state.time)
+        scene = drawing.from_above(
+            self._things, state.world, looks, self._appearance.colours
+        )
+        told = self._strip(state.task)
+        width = max(2, draw.SCENE // len(told))
+        return draw.frame(scene, draw.row(told, draw.STRIP, width))
+
+    @property
+    def observation_space(self) -> spaces.Space:
+        """The gripper and, for each thing, where it is and what it looks like."""
+        things = len(self._things), seen.width(self._appearance)
+        found: dict[str, spaces.Space] = {
+            "gripper": spaces.Box(-np.inf, np.inf, (len(seen.GRIPPER),), np.float32),
+            "things": spaces.Box(-np.inf, np.inf, things, np.float32),
+        }
+        if self.observation == "state":
+            drawn = jax.eval_shape(self._deal, jax.random.key(0))[0]
+            shape = jax.eval_shape(self._secret, drawn).shape
+            found["secret"] = spaces.Box(-np.inf, np.inf, shape, np.float32)
+        return spaces.Dict(found)
+
+    @property
+    def action_space(self) -> spaces.Space:
+        """Shares of full speed: x, y, z, yaw, opening."""
+        if self.action_mode == "discrete":
+            return spaces.Discrete(len(DISCRETE))
+        return spaces.Box(-1.0, 1.0, (5,), np.float32)
+
+
+def joint_speed(world: World) -> Float[Array, ""]:
+    """What stands for the speed of an arm's joints, rad/s."""
+    return arm.speed(world.gripper) / REACH
+
+
+def static(world: World) -> Bool[Array, ""]:
+    """Whether the gripper is at rest."""
+    return arm.speed(world.gripper) <= SLOW
+
+
+def closeness(distance: Array, scale: float) -> Array:
+    """1 at a distance of 0 and falling to 0: 1 - tanh(scale * distance)."""
+    return 1.0 - jnp.tanh(scale * distance)
+
+
+def paid(where: Bool[Array, ""], amount: float | Array) -> Array:
+    """An amount where something holds, else 0."""
+    return jnp.where(where, amount, 0.0)
+
+
+def reach(world: World, target: Float[Array, "3"]) -> Float[Array, "5"]:
+    """The command that brings the gripper to rest at a place."""
+    moves = arm.towards(world.gripper, target)
+    return jnp.concatenate([moves, jnp.zeros(2, moves.dtype)])

@@ -1,0 +1,140 @@
+"""BlinkCountButtonPress, and buttons."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from envs.robot import button
+from envs.robot.blink_count import BlinkCount
+from tests.envs.robot.playing import go_to, observed, same, start, step, until_acting
+
+EASY = BlinkCount(reward_mode="sparse")
+HIGH, LOW = button.PRESSED_AT + button.LIFT + 0.02, button.PRESSED_AT - 0.02
+
+
+def blue(observation):
+    """Whether the lamp is on, and whether the other is green."""
+    rows = np.asarray(observation["things"])
+    assert rows[:, 0].all()
+    return rows[2, 8:].argmax() == 3, rows[3, 8:].argmax() == 4
+
+
+def watch(env, seed):
+    """The lamp at each step until presses count, and the state then."""
+    observation, state = start(env, seed)
+    lamp = []
+    while not env.acts(state):
+        on, green = blue(observation)
+        assert not green
+        lamp.append(bool(on))
+        observation, state, *_ = step(env, state)
+    assert blue(observation) == (False, True)
+    return lamp, state
+
+
+def test_blinks_by_their_lengths():
+    numbers = set()
+    for seed in range(12):
+        lamp, state = watch(EASY, seed)
+        text = "".join("-#"[on] for on in lamp)
+        dark, *blinks = text.split("###")
+        assert 5 <= len(dark) <= 10 and set(dark) == {"-"}
+        assert all(3 <= len(off) <= 5 and set(off) == {"-"} for off in blinks)
+        assert len(blinks) == int(state.task.blinks)
+        numbers.add(len(blinks))
+    assert numbers == {1, 2, 3}
+
+
+def strokes(env, state, count, which=0, high=HIGH):
+    """Press a button so often, lifting to a height: the last result."""
+    place = np.asarray(state.world.position[which])[:2]
+    result = go_to(env, state, np.append(place, high), 20)
+    for _ in range(count):
+        for height in (LOW, high):
+            result = go_to(env, result[1], np.append(place, height), 14)
+            if result[3]:
+                return result
+    return result
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_as_many_presses_as_blinks(over):
+    for seed in range(12):
+        state = watch(EASY, seed)[1]
+        blinks = int(state.task.blinks)
+        if blinks == 2:
+            break
+    _, state, _, terminated, _, info = strokes(EASY, state, blinks + over)
+    if over == 1:
+        assert terminated and info["fail"]
+        return
+    assert not terminated and int(state.task.presses) == blinks + over
+    _, state, reward, terminated, _, info = strokes(EASY, state, 1, which=1)
+    assert terminated and bool(info["success"]) == (over == 0) == bool(reward)
+    assert bool(info["fail"]) == (over != 0)
+
+
+@pytest.mark.parametrize(("high", "counts"), [(HIGH, 3), (HIGH - 0.05, 1)])
+def test_strokes_count_when_the_tool_was_lifted(high, counts):
+    env = BlinkCount(blinks=(5, 5), max_steps=300, reward_mode="sparse")
+    state = until_acting(env, start(env, 0)[1])[1]
+    _, state, *_ = strokes(env, state, 3, high=high)
+    assert int(state.task.presses) == counts
+
+
+def test_button_by_a_slow_reference():
+    """A walk of heights beside the middle, followed by a loop of its own."""
+    rng = np.random.default_rng(0)
+    place = np.array([0.05, -0.1, 0.03], np.float32)
+    follow = jax.jit(lambda b, tool: b.advance(tool, jnp.asarray(place)))
+    state, down, total = button.fresh(), False, [0, 0]
+    for _ in range(400):
+        height = rng.choice([0.06, 0.075, 0.0825, 0.0835, 0.086, 0.15, 0.172, 0.175])
+        aside = rng.choice([0.0, 0.04, 0.08])
+        tool = np.array([0.05 + aside, -0.1, height], np.float32)
+        depth = 0.0 if aside > 0.065 else min(max(0.088 - height, 0.0), 0.014)
+        pressed = not down and depth >= 0.35 * 0.014
+        lifted = down and depth <= 0.2 * 0.014 and height >= 0.0831 + 0.09
+        down = (down and not lifted) or pressed
+        state, told_pressed, told_lifted = follow(state, jnp.asarray(tool))
+        assert (bool(told_pressed), bool(told_lifted)) == (pressed, lifted)
+        assert bool(state.down) == down
+        total[0] += pressed
+        total[1] += lifted
+    assert min(total) > 20
+
+
+def test_the_number_of_blinks_leaves_no_trace():
+    states = {int(s.task.blinks): s for s in (watch(EASY, k)[1] for k in range(12))}
+    one, other = states[1], states[3]
+    other = other._replace(world=one.world)
+    assert same(observed(EASY, one), observed(EASY, other))
+
+
+def test_nothing_moves_while_the_lamp_blinks():
+    state = start(EASY, 0)[1]
+    moved = step(EASY, state, np.ones(5))[1]
+    assert np.array_equal(moved.world.gripper.position, state.world.gripper.position)
+    original = BlinkCount(committed=False)
+    moved = step(original, start(original, 0)[1], np.ones(5))[1]
+    assert not np.array_equal(
+        moved.world.gripper.position, state.world.gripper.position
+    )
+
+
+def test_the_card_counts_the_numbers_that_there_may_be():
+    for level in ("Easy", "Medium", "Hard", "EasyLong", "MediumLong", "HardLong"):
+        env = envs.make(f"BlinkCountButtonPress{level}-v0")
+        card = env.card
+        drawn = range(env.blinks[0], env.blinks[1] + 1)
+        best = max(sum(n == guess for n in drawn) for guess in drawn) / len(drawn)
+        assert card.memoryless.value == pytest.approx(best)
+
+
+def test_bad_parameters():
+    with pytest.raises(ValueError, match="blinks to be the fewest and the most"):
+        BlinkCount(blinks=(0, 3))
+    with pytest.raises(ValueError, match="blinks for up to 170 steps"):
+        BlinkCount(blinks=(1, 20))

@@ -1,0 +1,68 @@
+"""What cards say of robot tasks: played, and kept in a table."""
+
+import jax
+import numpy as np
+import pytest
+
+import envs
+from envs.robot import TASKS, measured, returns
+from envs.robot.remember import Remember
+from tests.envs.robot.playing import start, step
+
+
+def tasks(committed):
+    return [
+        target(**{**parameters, "committed": committed})
+        for target, parameters in TASKS.values()
+    ]
+
+
+def test_the_table_knows_every_task_and_no_other():
+    names = {returns.name(t) for both in (True, False) for t in tasks(both)}
+    assert names == set(measured.SHARES) and len(names) == 2 * len(TASKS)
+
+
+def test_the_script_solves_and_chance_does_not():
+    for task in tasks(True):
+        floor, oracle, _ = returns.shares(task)
+        assert oracle >= 0.99, task
+        assert floor <= task.card.memoryless.value + 0.01, task
+
+
+def test_a_sweep_reaches_more_than_a_guess_by_the_originals_rules():
+    for task in tasks(False):
+        _, oracle, sweep = returns.shares(task)
+        card = task.card
+        assert oracle >= 0.99 and card.outside_memory
+        assert card.memoryless.value >= sweep >= 0
+    for id, least in (("RememberColor3", 0.6), ("ShellGameShuffleTouch", 0.9)):
+        assert envs.make(f"{id}-v0", committed=False).card.memoryless.value > least
+        assert envs.make(f"{id}-v0").card.memoryless.value == pytest.approx(1 / 3)
+
+
+def test_success_by_a_loop():
+    """The played share, against episodes played one by one."""
+    task = Remember(cue=(1, 1), empty=(1, 1), max_steps=18)
+    keys = jax.random.split(jax.random.key(0), 8)
+    won = 0
+    for key in keys:
+        state = jax.jit(task.reset)(jax.random.split(key)[0])[1]
+        ended = False
+        while not ended:
+            action = task.oracle(key, state)
+            _, state, _, ended, _, info = step(task, state, action)
+        won += bool(info["success"])
+    share = returns.success(task, returns._by_script(task), 8)
+    assert share == won / 8 and start(task)[1].time == 0
+
+
+def test_the_table_is_what_is_played():
+    task = envs.make("RememberColor3-v0")
+    assert returns.play(task)[:2] == returns.shares(task)[:2]
+
+
+def test_intervals():
+    none = returns._told(0.0, 1000)
+    assert none.half_width == pytest.approx(0.003) and none.episodes == 1000
+    half = returns._told(0.5, 400)
+    assert half.half_width == pytest.approx(1.96 * np.sqrt(0.25 / 400))
