@@ -1,6 +1,6 @@
 """Which robot tasks are learned with which memory? `python -m benchmarks.robots`.
 
-PPO at the settings of `experiment=robot`, three seeds side by side. Success is that of
+PPO at its defaults, three seeds side by side. Success is that of
 the greedy policy in new episodes, with the 95 % interval over seeds. Figures are of our
 own tabletop: another simulator and arm than MIKASA-Robo's.
 
@@ -37,7 +37,6 @@ SOLVED = 0.95
 def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
     """Train all seeds: how often they succeeded, and when."""
     settings = [
-        "experiment=robot",
         f"env={envs.config_name(f'{task}-v0')}",
         f"memory={memory}",
         f"num_seeds={SEEDS}",
