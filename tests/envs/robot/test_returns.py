@@ -35,7 +35,7 @@ def test_a_sweep_reaches_more_than_a_guess_by_the_originals_rules():
         card = task.card
         assert oracle >= 0.99 and card.outside_memory
         assert card.memoryless.value >= sweep >= 0
-    for id, least in (("RememberColor3", 0.6), ("ShellGameShuffleTouch", 0.9)):
+    for id, least in (("RememberColor3", 0.6), ("ShellGameShuffleTouch", 0.8)):
         assert envs.make(f"{id}-v0", committed=False).card.memoryless.value > least
         assert envs.make(f"{id}-v0").card.memoryless.value == pytest.approx(1 / 3)
 
