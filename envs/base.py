@@ -26,8 +26,18 @@ Transition = tuple[
 ]
 
 MemoryKind = Literal[
-    *("object", "spatial", "sequential", "capacity", "filtering", "meta"),
-    *("negative", "tracking", "temporal", "procedural", "prospective", "checklist"),
+    "object",
+    "spatial",
+    "sequential",
+    "capacity",
+    "filtering",
+    "meta",
+    "negative",
+    "tracking",
+    "temporal",
+    "procedural",
+    "prospective",
+    "checklist",
     "none",
 ]
 """What must be remembered, if anything."""

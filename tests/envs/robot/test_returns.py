@@ -56,6 +56,15 @@ def test_success_by_a_loop():
     assert share == won / 8 and start(task)[1].time == 0
 
 
+def test_a_sweep_is_of_no_use_where_the_first_touch_counts():
+    """A third, as a guess; by the original's rules it finds the thing."""
+    shares = []
+    for committed in (True, False):
+        task = Remember(cue=(1, 1), empty=(1, 1), max_steps=45, committed=committed)
+        shares.append(returns.success(task, returns._by_sweep(task), 400))
+    assert shares[0] == pytest.approx(1 / 3, abs=0.12) and shares[1] == 1
+
+
 def test_the_table_is_what_is_played():
     task = envs.make("RememberColor3-v0")
     assert returns.play(task)[:2] == returns.shares(task)[:2]
