@@ -9,13 +9,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, float_dtype
-from envs.robot import button, returns
+from envs.robot import button, clock, returns
 from envs.robot.button import Button
-from envs.robot.clock import Range
+from envs.robot.clock import Clock, Range
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball
-from envs.robot.task import Outcome, Placement, RobotTask, closeness, paid, reach
+from envs.robot.task import Outcome, Placement, RobotTask, left_alone
+from envs.robot.touch import closeness, distance, paid, reach
 
 PHASES = ("watch", "press")
 COLOURS = ("red", "black", "dark", "blue", "green")
@@ -23,22 +24,23 @@ _RED, _BLACK, _DARK, _BLUE, _GREEN = range(5)
 _ON = 3
 """Steps for which a blink is on."""
 _OFF: Range = (3, 5)
-_PRESS, _CONFIRM, _COUNTS, _TELLS = range(4)
+_PRESS, _CONFIRM = range(2)
 
 
 class BlinkCountEpisode(NamedTuple):
     """An episode.
 
     Attributes:
-        begins: the time at which each blink begins; of those that never come, `acts`.
-        acts: the first time at which presses count.
+        clock: when presses count.
+        begins: the time at which each blink begins; of those that never come, the
+            first at which presses count.
         blinks: how many there are.
         press, confirm: the two buttons.
         presses: how often the first has been pressed.
     """
 
+    clock: Clock
     begins: Int[Array, " most"]
-    acts: Int[Array, ""]
     blinks: Int[Array, ""]
     press: Button
     confirm: Button
@@ -56,6 +58,8 @@ class BlinkCount(RobotTask):
 
     Where the original differs: the gripper moves while the lamp blinks, and can take
     another place at each blink, so that its place is the count (`committed=False`).
+    Of its dense reward, what costs 3 is read as being more than 6 cm beside the red
+    button; the terms of pressing end when the count is right.
 
     Attributes:
         blinks: fewest and most.
@@ -69,12 +73,8 @@ class BlinkCount(RobotTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
-        for field, (least, most) in (("blinks", self.blinks), ("wait", self.wait)):
-            if not 1 <= least <= most:
-                raise ValueError(
-                    f"{name} needs {field} to be the fewest and the most, from 1 on; "
-                    f"not {(least, most)}."
-                )
+        clock.check_range(name, "blinks", self.blinks)
+        clock.check_range(name, "wait", self.wait)
         longest = self.wait[1] + self.blinks[1] * (_ON + _OFF[1])
         if longest >= self.max_steps:
             raise ValueError(
@@ -119,8 +119,8 @@ class BlinkCount(RobotTask):
         ends = wait + jnp.cumsum(lengths, dtype=jnp.int32)
         acts = ends[count - 1]
         task = BlinkCountEpisode(
+            clock=Clock(hides=acts, asks=acts),
             begins=jnp.where(index < count, ends - lengths, acts),
-            acts=acts,
             blinks=count,
             press=button.fresh(),
             confirm=button.fresh(),
@@ -137,20 +137,16 @@ class BlinkCount(RobotTask):
     def _phase(self, task: BlinkCountEpisode, time: Int[Array, ""]) -> Int[Array, ""]:
         return self._acting(task, time).astype(jnp.int32)
 
-    def _acting(self, task: BlinkCountEpisode, time: Int[Array, ""]) -> Bool[Array, ""]:
-        return time >= task.acts
-
     def _script(
         self, task: BlinkCountEpisode, world: World, time: Int[Array, ""]
     ) -> Placement:
-        nothing = jnp.zeros(4, bool)
-        return Placement(nothing, world.position, world.yaw, ~nothing)
+        return left_alone(world, jnp.ones(4, bool))
 
     def _looks(
         self, task: BlinkCountEpisode, world: World, time: Int[Array, ""]
     ) -> Looks:
         since = time - task.begins
-        on = ((since >= 0) & (since < _ON) & (task.begins < task.acts)).any()
+        on = ((since >= 0) & (since < _ON) & (task.begins < task.clock.asks)).any()
         acting = self._acting(task, time)
         colour = jnp.stack(
             [
@@ -160,8 +156,7 @@ class BlinkCount(RobotTask):
                 jnp.where(acting, _GREEN, _RED),
             ]
         ).astype(jnp.int32)
-        index = jnp.arange(4, dtype=jnp.int32)
-        return Looks(world.present, colour, jnp.zeros_like(colour), index)
+        return Looks(world.present, colour)
 
     def _judge(
         self, task: BlinkCountEpisode, world: World, time: Int[Array, ""]
@@ -188,31 +183,33 @@ class BlinkCount(RobotTask):
         pressed: Bool[Array, ""],
         lifted: Bool[Array, ""],
     ) -> Float[Array, ""]:
-        """The original's terms: press, lift, and at the right count confirm."""
-        tool, places = world.gripper.position, world.position
-        near, depth = _reaching(tool, places[_PRESS])
-        aside = jnp.sqrt(((tool - places[_PRESS])[:2] ** 2).sum())
-        above = tool[2] - button.PRESSED_AT
+        """The original's terms, while the phase and the count are those before."""
+        places = world.position
+        near, depth = _reaching(world, places[_PRESS])
+        aside = distance(world, places[_PRESS, :2])
+        above = world.gripper.position[2] - button.PRESSED_AT
         share = task.presses.astype(near.dtype) / task.blinks.astype(near.dtype)
         pressing = 1.5 * near + 2.0 * depth + share + paid(pressed, 4.0)
         pressing -= paid(above > 0.2, 1.5) + paid(aside > 0.06, 3.0)
         raised = jnp.clip(above / button.LIFT, 0.0, 1.0)
         lifting = 5.0 * raised + 2.0 * closeness(aside, 8.0)
         lifting += paid(depth <= 0.2, 2.0) + paid(lifted, 6.0) - paid(depth > 0.2, 2.0)
-        near_end, depth_end = _reaching(tool, places[_CONFIRM])
-        ending = 1.5 * near_end + 1.5 * depth_end
-        complete = (task.presses == task.blinks) & ~task.press.down
-        stage = jnp.where(task.press.down, lifting, pressing)
-        return 0.25 * near + jnp.where(complete, 10.0 + ending, stage)
+        near_end, depth_end = _reaching(world, places[_CONFIRM])
+        confirming = 1.5 * near_end + 2.0 * depth_end
+        stage = jnp.where(self._complete(task), confirming, pressing)
+        return 0.25 * near + jnp.where(task.press.down, lifting, stage)
+
+    def _complete(self, task: BlinkCountEpisode) -> Bool[Array, ""]:
+        """Whether all presses are done, the last one lifted."""
+        return (task.presses == task.blinks) & ~task.press.down
 
     def _aim(
         self, task: BlinkCountEpisode, world: World, time: Int[Array, ""]
     ) -> Float[Array, "5"]:
-        tool, places = world.gripper.position, world.position
-        complete = (task.presses == task.blinks) & ~task.press.down
-        place = jnp.where(complete, places[_CONFIRM], places[_PRESS])
-        lift = task.press.down
-        return reach(world, button.stroke(tool, place, lift))
+        done = self._complete(task)
+        place = world.position[jnp.where(done, _CONFIRM, _PRESS)]
+        tool = world.gripper.position
+        return reach(world, button.stroke(tool, place, task.press.down))
 
     def _secret(self, task: BlinkCountEpisode) -> Float[Array, "2"]:
         return jnp.stack([task.blinks, task.presses]).astype(jnp.float32)
@@ -226,7 +223,7 @@ class BlinkCount(RobotTask):
     def hidden(self, state: Any) -> dict[str, tuple[Array, Array]]:
         """Blinks so far, less presses; with the steps since a blink began."""
         begun = state.task.begins <= state.time
-        begun &= state.task.begins < state.task.acts
+        begun &= state.task.begins < state.task.clock.asks
         last = jnp.where(begun, state.task.begins, 0).max()
         left = begun.sum(dtype=jnp.int32) - state.task.presses
         return {"left": (left, state.time - last)}
@@ -250,10 +247,9 @@ class BlinkCount(RobotTask):
 
 
 def _reaching(
-    tool: Float[Array, "3"], place: Float[Array, "3"]
+    world: World, place: Float[Array, "3"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """How near the tool is to a button, and how far it has pressed, both up to 1."""
-    cap = place.at[2].set(button.PRESSED_AT)
-    distance = jnp.sqrt(((tool - cap) ** 2).sum())
-    depth = button.press_depth(tool, place) / button.TRAVEL
-    return closeness(distance, 8.0), depth
+    away = distance(world, place.at[2].set(button.PRESSED_AT))
+    depth = button.press_depth(world.gripper.position, place) / button.TRAVEL
+    return closeness(away, 8.0), depth

@@ -17,12 +17,15 @@ _PRESS, _ARM = 0.35, 0.2
 PRESSED_AT = _CAP_TOP + _TOOL - _PRESS * TRAVEL
 """Height of the tool centre point below which a button is pressed."""
 LIFT = 0.09
-"""Metres above that to which the tool must be lifted before the next stroke."""
+"""Metres above that to which the tool must be lifted before the next stroke; the
+original has .085 to .1."""
+_RADIUS = 0.065
+"""How far beside the middle a press counts, metres."""
 
 
-def button(kind: str = "button") -> Thing:
+def button() -> Thing:
     """A cap on a base."""
-    return cylinder(kind, 0.03, _CAP_TOP / 2)
+    return cylinder("button", 0.03, _CAP_TOP / 2)
 
 
 class Button(NamedTuple):
@@ -34,24 +37,20 @@ class Button(NamedTuple):
         self,
         tool: Float[Array, "3"],
         place: Float[Array, "3"],
-        radius: float = 0.065,
-        lift: float = LIFT,
     ) -> tuple["Button", Bool[Array, ""], Bool[Array, ""]]:
         """Follow the tool for a step.
 
         Args:
             tool: its centre point.
             place: the button's.
-            radius: how far beside the middle a press counts, metres.
-            lift: see `LIFT`.
 
         Returns:
             the button, whether it has just been pressed, whether a stroke has just
             been completed by lifting.
         """
-        depth = press_depth(tool, place, radius)
+        depth = press_depth(tool, place)
         pressed = ~self.down & (depth >= _PRESS * TRAVEL)
-        high = tool[2] >= PRESSED_AT + lift
+        high = tool[2] >= PRESSED_AT + LIFT
         lifted = self.down & (depth <= _ARM * TRAVEL) & high
         return Button((self.down & ~lifted) | pressed), pressed, lifted
 
@@ -61,12 +60,10 @@ def fresh() -> Button:
     return Button(jnp.zeros((), bool))
 
 
-def press_depth(
-    tool: Float[Array, "3"], place: Float[Array, "3"], radius: float = 0.065
-) -> Float[Array, ""]:
+def press_depth(tool: Float[Array, "3"], place: Float[Array, "3"]) -> Float[Array, ""]:
     """How far the cap is pushed in, from 0 to `TRAVEL`."""
     offset = tool[:2] - place[:2]
-    over = (offset**2).sum() <= radius**2
+    over = (offset**2).sum() <= _RADIUS**2
     depth = jnp.clip(_CAP_TOP + _TOOL - tool[2], 0.0, TRAVEL)
     return jnp.where(over, depth, jnp.zeros_like(depth))
 

@@ -45,18 +45,27 @@ def wind(key: PRNGKeyArray, cue: Range, empty: Range) -> Clock:
     return Clock(hides=steps[0], asks=steps[0] + steps[1])
 
 
+def check_range(task: str, name: str, given: Range) -> None:
+    """Refuse what is not two numbers from 1 on, in order.
+
+    Raises:
+        ValueError: as it says.
+    """
+    if not 1 <= given[0] <= given[1]:
+        raise ValueError(
+            f"{task} needs {name} to be the fewest and the most, from 1 on; not "
+            f"{given}."
+        )
+
+
 def check_ranges(task: str, limit: int, **ranges: Range) -> None:
     """Refuse phases that are empty or leave no time to act.
 
     Raises:
         ValueError: a range that is none, or more steps than `limit` allows.
     """
-    for name, (least, most) in ranges.items():
-        if not 1 <= least <= most:
-            raise ValueError(
-                f"{task} needs {name} to be the fewest and the most steps, from 1 on; "
-                f"not {(least, most)}."
-            )
+    for name, given in ranges.items():
+        check_range(task, name, given)
     total = sum(most for _, most in ranges.values())
     if total >= limit:
         raise ValueError(

@@ -11,7 +11,6 @@ from envs.robot.tabletop import Thing, World
 SIZE = draw.SCENE
 _SCALE = 0.72 / SIZE
 """Metres a pixel."""
-_MIDDLE = (0.0, 0.0)
 COLOURS = {
     **{"red": (220, 40, 40), "lime": (60, 220, 60), "blue": (50, 80, 230)},
     **{"yellow": (240, 230, 60), "magenta": (230, 60, 230), "cyan": (70, 230, 230)},
@@ -29,8 +28,8 @@ def from_above(
     names = colours or ("",)
     table = jnp.asarray(np.array([COLOURS[name] for name in names], np.uint8))
     across = (SIZE - 1) / 2 - jnp.arange(SIZE, dtype=jnp.float32)
-    x = (_MIDDLE[0] + _SCALE * across)[:, None]
-    y = (_MIDDLE[1] + _SCALE * across)[None, :]
+    x, y = (_SCALE * across)[:, None], (_SCALE * across)[None, :]
+    colour = jnp.zeros(len(things), jnp.int32) if looks.colour is None else looks.colour
     image = draw.canvas(SIZE, SIZE)
     for i, thing in enumerate(things):
         place = world.position[i].astype(jnp.float32)
@@ -44,7 +43,7 @@ def from_above(
         else:
             inside = along**2 + beside**2 <= half_x**2
         shown = (inside & looks.visible[i])[..., None]
-        image = jnp.where(shown, table[looks.colour[i]], image)
+        image = jnp.where(shown, table[colour[i]], image)
     tool = world.gripper.position.astype(jnp.float32)
     distance = jnp.sqrt((x - tool[0]) ** 2 + (y - tool[1]) ** 2)
     radius = 0.02 + 0.15 * tool[2]

@@ -14,11 +14,11 @@ from envs.base import Card, float_dtype
 from envs.robot import button, clock, drawing, layout, returns
 from envs.robot.button import Button
 from envs.robot.clock import CUE, Clock, Range
-from envs.robot.remember import COLOURS, HEIGHT, approach, touched
-from envs.robot.seen import Appearance, Looks
+from envs.robot.seen import COLOURS, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import Outcome, Placement, RobotTask, paid, reach, static
+from envs.robot.task import Outcome, Placement, RobotTask, left_alone
+from envs.robot.touch import approach, paid, reach, static, touched
 
 CUBES = len(COLOURS)
 _ABOVE = 0.025
@@ -59,11 +59,13 @@ class RecallColours(RobotTask):
     `number` of nine colours are shown, together or each by itself, then nothing, then
     all nine cubes in random slots. Those shown are to be touched (the gripper at rest
     within 2 cm of a point above the cube), and then the button is to be pressed and
-    the gripper lifted. The first wrong touch ends the episode. Cubes are ghosts.
+    the gripper lifted. The first wrong touch ends the episode. Cubes are ghosts, on an
+    arc of 30 cm, each displaced by up to 1 cm.
 
     Where the original differs. It goes on after a wrong touch, though nothing can be
     won any more, and the gripper moves while colours are shown: `committed=False`. Its
-    cubes can be pushed, and a press does not count if one was by 6 cm. Its newer Seq
+    cubes can be pushed, which costs reward, and a press does not count if one was by
+    6 cm; they stand a little elsewhere. Its newer Seq
     asks for the order, which its words do not; here Chain does. Its older line has no
     button: `confirm=False, max_steps=120, each=(5, 5), empty=(5, 5)`.
 
@@ -151,22 +153,15 @@ class RecallColours(RobotTask):
             confirmed=none,
         )
         both = jnp.concatenate([places, jnp.asarray(others, dtype)])
-        positions = layout.on_table(both, HEIGHT)
+        positions = layout.on_table(both, 0.02)
         return task, positions, jnp.zeros(len(both), dtype)
-
-    def _phase(self, task: Recalled, time: Int[Array, ""]) -> Int[Array, ""]:
-        return task.clock.phase(time)
-
-    def _acting(self, task: Recalled, time: Int[Array, ""]) -> Bool[Array, ""]:
-        return task.clock.acting(time)
 
     def _script(self, task: Recalled, world: World, time: Int[Array, ""]) -> Placement:
         cubes = jnp.full(CUBES, task.clock.acting(time))
         cues = jnp.full(self._cues, task.clock.phase(time) == CUE)
         ends = jnp.full(int(self.confirm), task.clock.acting(time))
         present = jnp.concatenate([cubes, cues, ends])
-        nothing = jnp.zeros_like(present)
-        return Placement(nothing, world.position, world.yaw, present)
+        return left_alone(world, present)
 
     def _looks(self, task: Recalled, world: World, time: Int[Array, ""]) -> Looks:
         if self.kind == "bunch":
@@ -175,16 +170,14 @@ class RecallColours(RobotTask):
             turn = jnp.minimum(time // task.each, self.number - 1)
             shown = task.sequence[turn][None]
         ends = jnp.zeros(int(self.confirm), jnp.int32)
-        colour = jnp.concatenate([task.items, shown, ends])
-        index = jnp.arange(len(self._things), dtype=jnp.int32)
-        return Looks(world.present, colour, jnp.zeros_like(colour), index)
+        return Looks(world.present, jnp.concatenate([task.items, shown, ends]))
 
     def _judge(
         self, task: Recalled, world: World, time: Int[Array, ""]
     ) -> tuple[Recalled, Outcome]:
         acting = task.clock.acting(time)
-        raised = world._replace(position=world.position.at[:CUBES, 2].add(_ABOVE))
-        at_one, slot = touched(raised, slice(0, CUBES), _TOUCH)
+        points = world.position[:CUBES].at[:, 2].add(_ABOVE)
+        at_one, slot = touched(world, points, _TOUCH)
         item = task.items[slot]
         new = acting & at_one & ~task.touched[item]
         wanted = (task.sequence == item).any()

@@ -11,31 +11,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from envs.base import Card, float_dtype
 from envs.robot import clock, layout, returns
 from envs.robot.clock import CUE, Clock, Range
-from envs.robot.seen import Appearance, Looks
+from envs.robot.seen import COLOURS, SHAPES, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import (
-    Outcome,
-    Placement,
-    RobotTask,
-    closeness,
-    joint_speed,
-    paid,
-    reach,
-    static,
-)
+from envs.robot.task import LONG, Outcome, Placement, RobotTask, left_alone
+from envs.robot.touch import approach, reach, touched
 
-COLOURS = (
-    *("red", "lime", "blue", "yellow", "magenta"),
-    *("cyan", "maroon", "orange", "teal"),
-)
-SHAPES = (
-    *("cube", "ball", "cylinder", "cross", "torus"),
-    *("star", "pyramid", "T", "crescent"),
-)
 BOTH = ("cube", "ball", "T", "cross", "torus"), ("red", "lime", "blue")
 NUMBERS = {"colour": (3, 5, 9), "shape": (3, 5, 9), "both": (6, 9, 15)}
-HEIGHT = 0.02
 TOUCH = 0.05
 """Metres from the middle of a thing at which a gripper at rest has chosen it."""
 
@@ -57,24 +40,6 @@ def items(kind: str, number: int) -> tuple[Appearance, np.ndarray, np.ndarray]:
 def slots(number: int) -> np.ndarray:
     """Where the things stand, [number, 2]."""
     return layout.line(3, 0.2) if number == 3 else layout.arc(number)
-
-
-def touched(
-    world: World, rows: slice, within: float = TOUCH
-) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-    """Whether the gripper rests at one of the things in `rows`, and at which."""
-    offsets = world.position[rows] - world.gripper.position[None]
-    distances = jnp.sqrt((offsets**2).sum(1))
-    nearest = jnp.argmin(distances).astype(jnp.int32)
-    return (distances[nearest] <= within) & static(world), nearest
-
-
-def approach(world: World, target: Float[Array, "3"], within: float = TOUCH) -> Array:
-    """The dense reward of going to a place and resting there, at most 2."""
-    distance = jnp.sqrt(((target - world.gripper.position) ** 2).sum())
-    rests = static(world) & (distance <= within)
-    still = closeness(joint_speed(world), 5.0)
-    return closeness(distance, 10.0) + 0.5 * still + paid(rests, 0.5)
 
 
 class Remembered(NamedTuple):
@@ -100,13 +65,15 @@ class Remember(RobotTask):
     A thing stands in the middle of the table, then none, then `number` of them, each in
     a random slot. The one that the gripper comes to rest at, within 5 cm, is the
     answer. FindImposter shows all but one, in their slots, and asks for that one.
-    Nothing collides: things are looked at and touched.
+    Nothing collides: things are looked at and touched. Three stand in a line, 20 cm
+    apart, more on half a circle of 30 cm, each displaced by up to 1 cm.
 
     Where the original differs. It goes on after a wrong touch, so that trying all in
     turn succeeds. In its Long variants the gripper moves while the thing is shown, and
     touching it then counts. Its FindImposter never leaves all things in their slots,
     so that the empty slot alone says something. All three hold here with
-    `committed=False`. Its older line has `cue=empty=(5, 5)` and `max_steps=60`.
+    `committed=False`. Its things can be pushed, and stand a little elsewhere. Its older
+    line has `cue=empty=(5, 5)`, `max_steps=60` and three things 10 cm apart.
 
     Attributes:
         kind: what tells things apart.
@@ -157,7 +124,7 @@ class Remember(RobotTask):
         clock_key, target_key, *order_keys, place_key = jax.random.split(key, 5)
         places = layout.jitter(place_key, slots(self.number), 0.01, 0.01, float_dtype())
         middle = jnp.zeros_like(places[:1])
-        positions = layout.on_table(jnp.concatenate([places, middle]), HEIGHT)
+        positions = layout.on_table(jnp.concatenate([places, middle]), 0.02)
         before, order = (
             jax.random.permutation(k, self.number).astype(jnp.int32) for k in order_keys
         )
@@ -171,16 +138,9 @@ class Remember(RobotTask):
         )
         return drawn, positions, jnp.zeros(self.number + 1, positions.dtype)
 
-    def _phase(self, task: Remembered, time: Int[Array, ""]) -> Int[Array, ""]:
-        return task.clock.phase(time)
-
-    def _acting(self, task: Remembered, time: Int[Array, ""]) -> Bool[Array, ""]:
-        return task.clock.acting(time)
-
-    def _moves_freely(self, task: Remembered, time: Int[Array, ""]) -> Bool[Array, ""]:
-        # The original freezes all but its Long variants.
-        free = not self.committed and self.max_steps > 100
-        return self._acting(task, time) | free
+    @property
+    def _always_moves(self) -> bool:
+        return self.max_steps > LONG
 
     def _script(
         self, task: Remembered, world: World, time: Int[Array, ""]
@@ -191,8 +151,7 @@ class Remember(RobotTask):
             shown = cue & (task.before != task.target)
         middle = cue & (self.shown == "target")
         present = jnp.concatenate([shown | choosing, middle[None]])
-        nothing = jnp.zeros(self.number + 1, bool)
-        return Placement(nothing, world.position, world.yaw, present)
+        return left_alone(world, present)
 
     def _looks(self, task: Remembered, world: World, time: Int[Array, ""]) -> Looks:
         _, colours, shapes = items(self.kind, self.number)
@@ -202,21 +161,20 @@ class Remember(RobotTask):
             visible=world.present,
             colour=jnp.asarray(colours)[item],
             shape=jnp.asarray(shapes)[item],
-            order=jnp.arange(self.number + 1, dtype=jnp.int32),
         )
 
     def _judge(
         self, task: Remembered, world: World, time: Int[Array, ""]
     ) -> tuple[Remembered, Outcome]:
         acting = task.clock.acting(time)
-        chosen, slot = touched(world, slice(0, self.number))
+        chosen, slot = touched(world, world.position[: self.number], TOUCH)
         right = task.items[slot] == task.target
         success = chosen & acting & right
         failure = chosen & acting & ~right & self.committed
         if not self.committed and self.shown == "target":
-            on_cue, _ = touched(world, slice(self.number, None))
+            on_cue, _ = touched(world, world.position[self.number :], TOUCH)
             success |= on_cue & (task.clock.phase(time) == CUE)
-        shaped = approach(world, self._goal(task, world))
+        shaped = approach(world, self._goal(task, world), TOUCH)
         return task, Outcome(success, failure, shaped)
 
     def _goal(self, task: Remembered, world: World) -> Float[Array, "3"]:

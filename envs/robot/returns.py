@@ -20,6 +20,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from envs.base import Card, Return, exact, simulated
 from envs.robot import measured
+from envs.robot.touch import touched
 from envs.spaces import sample
 
 PAPER = (
@@ -141,10 +142,9 @@ def _by_sweep(task: Any) -> Policy:
 
     def act(key: PRNGKeyArray, state: Any, kept: Array) -> tuple[Array, Array]:
         places, within = task.choices(state.world)
-        here = jnp.minimum(kept, len(places) - 1)
-        offset = places[here] - state.world.gripper.position
-        rests = (offset**2).sum() <= within**2
-        rests &= task.rests(state.world) & task.acted(state)
+        rests, there = touched(state.world, places, within)
+        before = state._replace(time=state.time - 1)
+        rests &= (there == kept) & task.acts(before)
         kept = kept + rests.astype(jnp.int32)
         there = places[jnp.minimum(kept, len(places) - 1)]
         return kept, task.go(state.world, there)

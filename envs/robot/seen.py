@@ -18,6 +18,14 @@ opening from 0, closed, to 1."""
 THING = ("visible", "x", "y", "z", "vx", "vy", "sin yaw", "cos yaw")
 """What the first numbers of a row of `things` are; colours and shapes follow, one-hot.
 Rows of what is not visible are 0 throughout."""
+COLOURS = (
+    *("red", "lime", "blue", "yellow", "magenta"),
+    *("cyan", "maroon", "orange", "teal"),
+)
+SHAPES = (
+    *("cube", "ball", "cylinder", "cross", "torus"),
+    *("star", "pyramid", "T", "crescent"),
+)
 
 
 class Appearance(NamedTuple):
@@ -37,15 +45,15 @@ class Looks(NamedTuple):
 
     Attributes:
         visible: what is there and not covered.
-        colour, shape: indices into the names of `Appearance`.
-        order: which thing stands in each row of `things`: of things that look alike, a
-            row must not tell which one it is.
+        colour, shape: indices into the names of `Appearance`, where it has any.
+        order: which thing stands in each row of `things`, None for each in its own: of
+            things that look alike, a row must not tell which one it is.
     """
 
     visible: Bool[Array, " things"]
-    colour: Int[Array, " things"]
-    shape: Int[Array, " things"]
-    order: Int[Array, " things"]
+    colour: Int[Array, " things"] | None = None
+    shape: Int[Array, " things"] | None = None
+    order: Int[Array, " things"] | None = None
 
 
 def width(appearance: Appearance) -> int:
@@ -80,7 +88,7 @@ def table(
             columns.append(jax.nn.one_hot(index, len(names), dtype=jnp.float32))
     rows = jnp.concatenate([x.astype(jnp.float32) for x in columns], axis=1)
     rows = jnp.where(looks.visible[:, None], rows, jnp.zeros_like(rows))
-    return rows[looks.order]
+    return rows if looks.order is None else rows[looks.order]
 
 
 def _turned(yaw: Float[Array, " things"]) -> Float[Array, "things 2"]:

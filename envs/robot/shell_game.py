@@ -6,24 +6,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from envs.base import Card, float_dtype
 from envs.robot import clock, layout, returns
 from envs.robot.clock import CUE, Clock, Range
-from envs.robot.remember import touched
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cylinder
-from envs.robot.task import (
-    Outcome,
-    Placement,
-    RobotTask,
+from envs.robot.task import LONG, Outcome, Placement, RobotTask
+from envs.robot.touch import (
     closeness,
+    distance,
     joint_speed,
     paid,
     reach,
     static,
+    touched,
 )
 
 MUGS = 3
@@ -154,18 +153,9 @@ class ShellGame(RobotTask):
         positions = jnp.concatenate(stands)
         return task, positions, jnp.zeros(len(positions), dtype)
 
-    def _phase(self, task: ShellGameEpisode, time: Int[Array, ""]) -> Int[Array, ""]:
-        return task.clock.phase(time)
-
-    def _acting(self, task: ShellGameEpisode, time: Int[Array, ""]) -> Bool[Array, ""]:
-        return task.clock.acting(time)
-
-    def _moves_freely(
-        self, task: ShellGameEpisode, time: Int[Array, ""]
-    ) -> Bool[Array, ""]:
-        # The original freezes all but its Long variants.
-        free = not self.committed and self.max_steps > 100
-        return self._acting(task, time) | free
+    @property
+    def _always_moves(self) -> bool:
+        return self.max_steps > LONG
 
     def _script(
         self, task: ShellGameEpisode, world: World, time: Int[Array, ""]
@@ -184,27 +174,27 @@ class ShellGame(RobotTask):
         self, task: ShellGameEpisode, world: World, time: Int[Array, ""]
     ) -> Looks:
         count = len(self._things)
-        colour = jnp.full(count, _WHITE, jnp.int32)
+        colour = None
         if self.lamp:
             asks = jnp.where(task.clock.acting(time), task.colours[task.target], _WHITE)
-            colour = colour.at[MUGS:].set(jnp.append(task.colours, asks))
+            white = jnp.full(MUGS, _WHITE, jnp.int32)
+            colour = jnp.concatenate([white, task.colours, asks[None]])
         # Mugs look alike: a row says where one stands, not which it was.
         by_place = jnp.argsort(-world.position[:MUGS, 1]).astype(jnp.int32)
         rest = jnp.arange(MUGS, count, dtype=jnp.int32)
         order = jnp.concatenate([by_place, rest])
-        return Looks(world.present, colour, jnp.zeros_like(colour), order)
+        return Looks(world.present, colour, order=order)
 
     def _judge(
         self, task: ShellGameEpisode, world: World, time: Int[Array, ""]
     ) -> tuple[ShellGameEpisode, Outcome]:
         acting = task.clock.acting(time)
-        chosen, mug = touched(world, slice(0, MUGS), TOUCH)
+        chosen, mug = touched(world, world.position[:MUGS], TOUCH)
         success = chosen & acting & (mug == task.target)
         failure = chosen & acting & (mug != task.target) & self.committed
-        offset = world.position[task.target] - world.gripper.position
-        distance = jnp.sqrt((offset**2).sum())
-        placed = distance <= TOUCH
-        shaped = closeness(distance, 5.0)
+        away = distance(world, world.position[task.target])
+        placed = away <= TOUCH
+        shaped = closeness(away, 5.0)
         shaped += paid(placed, closeness(joint_speed(world), 5.0))
         shaped += paid(placed & static(world), 1.0)
         return task, Outcome(success, failure, paid(acting, shaped))

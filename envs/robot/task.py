@@ -21,12 +21,12 @@ from envs.robot import drawing, seen
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
+from envs.robot.touch import joint_speed, reach
 
 REWARDS = ("sparse", "dense", "normalized_dense")
-SLOW = 0.15
-"""m/s up to which the gripper is at rest: .2 rad/s of a joint, at arm's length."""
-REACH = 0.75
-"""Metres: a speed of the gripper divided by it stands for the speed of joints."""
+LONG = 100
+"""Steps: the original freezes the gripper during the cue in some tasks, but not in
+their Long variants, which have more than this."""
 HOME = np.array([-0.07, 0.0, 0.25], np.float32)
 _HOME_NOISE = 0.01
 
@@ -57,6 +57,11 @@ class Placement(NamedTuple):
     position: Float[Array, "things 3"]
     yaw: Float[Array, " things"]
     present: Bool[Array, " things"]
+
+
+def left_alone(world: World, present: Bool[Array, " things"]) -> Placement:
+    """Nothing is put anywhere; only what is there may change."""
+    return Placement(jnp.zeros_like(present), world.position, world.yaw, present)
 
 
 class Outcome(NamedTuple):
@@ -166,16 +171,22 @@ class RobotTask(Environment):
         """Draw an episode.
 
         Returns:
-            what the task keeps, positions [things, 3] and yaws [things] at the start.
+            what the task keeps, with its `clock`, positions [things, 3] and yaws
+            [things] at the start.
         """
 
-    @abc.abstractmethod
     def _phase(self, task: Any, time: Int[Array, ""]) -> Int[Array, ""]:
         """The phase at a time, as the card names them."""
+        return task.clock.phase(time)
 
-    @abc.abstractmethod
     def _acting(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
         """Whether choices count, and whether the gripper moves if committed."""
+        return task.clock.acting(time)
+
+    @property
+    def _always_moves(self) -> bool:
+        """Whether the original lets the gripper move while things are shown."""
+        return True
 
     @abc.abstractmethod
     def _script(self, task: Any, world: World, time: Int[Array, ""]) -> Placement:
@@ -210,17 +221,9 @@ class RobotTask(Environment):
         """
         return world.position[:1], 0.0
 
-    def rests(self, world: World) -> Bool[Array, ""]:
-        """Whether the gripper is at rest."""
-        return static(world)
-
     def acts(self, state: RobotState) -> Bool[Array, ""]:
         """Whether choices count now."""
         return self._acting(state.task, state.time)
-
-    def acted(self, state: RobotState) -> Bool[Array, ""]:
-        """Whether choices counted in the step before."""
-        return self._acting(state.task, state.time - 1)
 
     def go(self, world: World, place: Float[Array, "3"]) -> Array:
         """The action that brings the gripper to rest at a place."""
@@ -228,7 +231,8 @@ class RobotTask(Environment):
 
     def _moves_freely(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
         """Whether the gripper obeys."""
-        return self._acting(task, time) | (not self.committed)
+        free = not self.committed and self._always_moves
+        return self._acting(task, time) | free
 
     # The contract --------------------------------------------------------------------
 
@@ -289,9 +293,7 @@ class RobotTask(Environment):
         left = (self.max_steps - before.time).astype(shaped.dtype)
         ended = jnp.where(outcome.success, self._value * left, self._price)
         reward = jnp.where(outcome.success | outcome.failure, ended, shaped)
-        return (
-            reward / self._value if self.reward_mode == "normalized_dense" else reward
-        )
+        return reward / (1.0 if self.reward_mode == "dense" else self._value)
 
     def _roughness(self, before: RobotState, after: RobotState) -> Array:
         first, second, third = self._smoothness
@@ -356,29 +358,3 @@ class RobotTask(Environment):
         if self.action_mode == "discrete":
             return spaces.Discrete(len(DISCRETE))
         return spaces.Box(-1.0, 1.0, (5,), np.float32)
-
-
-def joint_speed(world: World) -> Float[Array, ""]:
-    """What stands for the speed of an arm's joints, rad/s."""
-    return arm.speed(world.gripper) / REACH
-
-
-def static(world: World) -> Bool[Array, ""]:
-    """Whether the gripper is at rest."""
-    return arm.speed(world.gripper) <= SLOW
-
-
-def closeness(distance: Array, scale: float) -> Array:
-    """1 at a distance of 0 and falling to 0: 1 - tanh(scale * distance)."""
-    return 1.0 - jnp.tanh(scale * distance)
-
-
-def paid(where: Bool[Array, ""], amount: float | Array) -> Array:
-    """An amount where something holds, else 0."""
-    return jnp.where(where, amount, 0.0)
-
-
-def reach(world: World, target: Float[Array, "3"]) -> Float[Array, "5"]:
-    """The command that brings the gripper to rest at a place."""
-    moves = arm.towards(world.gripper, target)
-    return jnp.concatenate([moves, jnp.zeros(2, moves.dtype)])

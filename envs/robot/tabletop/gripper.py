@@ -30,8 +30,6 @@ FINGER_SPEED = 0.4
 LOWEST = np.array([-0.5, -0.6, 0.01])
 HIGHEST = np.array([0.45, 0.6, 0.5])
 """The box that the tool centre point stays in."""
-ACTIONS = ("x", "y", "z", "yaw", "gripper")
-"""What each number of an action commands, as a share of full speed."""
 
 
 def advance(gripper: Gripper, command: Float[Array, "5"]) -> Gripper:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal
 
 GRAVITY = 9.81
 DENSITY = 1000.0
@@ -76,16 +76,16 @@ class Thing:
         return self.mass * share.get(self.form, 0.4 * x * x)
 
 
-def cube(half: float = 0.02, kind: str = "cube", **physics: bool | float) -> Thing:
+def cube(half: float = 0.02, kind: str = "cube", **physics: Any) -> Thing:
     """A cube of `half` an edge."""
-    return Thing(kind, "box", (half, half, half), **physics)  # type: ignore[arg-type]
+    return Thing(kind, "box", (half, half, half), **physics)
 
 
-def ball(radius: float = 0.02, kind: str = "ball", **physics: bool | float) -> Thing:
+def ball(radius: float = 0.02, kind: str = "ball", **physics: Any) -> Thing:
     """A ball."""
-    return Thing(kind, "ball", (radius,) * 3, **physics)  # type: ignore[arg-type]
+    return Thing(kind, "ball", (radius, radius, radius), **physics)
 
 
-def cylinder(kind: str, radius: float, half: float, **physics: bool | float) -> Thing:
+def cylinder(kind: str, radius: float, half: float, **physics: Any) -> Thing:
     """An upright cylinder, `half` its height above and below its middle."""
-    return Thing(kind, "cylinder", (radius, radius, half), **physics)  # type: ignore[arg-type]
+    return Thing(kind, "cylinder", (radius, radius, half), **physics)

@@ -106,6 +106,64 @@ def test_button_by_a_slow_reference():
     assert min(total) > 20
 
 
+def reference_reward(env, state, after, action, pressed, lifted):
+    """The dense reward of a step that ends nothing, in numpy."""
+    tool = np.asarray(after.world.gripper.position, np.float64)
+    red, black = np.asarray(after.world.position, np.float64)[:2]
+    down, count = bool(state.task.press.down), int(state.task.presses)
+    blinks = int(state.task.blinks)
+
+    def near(place):
+        cap = np.array([*place[:2], 0.0831])
+        return 1 - np.tanh(8 * np.linalg.norm(tool - cap))
+
+    def depth(place):
+        over = np.linalg.norm(tool[:2] - place[:2]) <= 0.065
+        return over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
+
+    aside, above = np.linalg.norm(tool[:2] - red[:2]), tool[2] - 0.0831
+    reward = 0.25 * near(red)
+    if down:
+        reward += 5 * np.clip(above / 0.09, 0, 1) + 2 * (1 - np.tanh(8 * aside))
+        reward += 6 * lifted + (2 if depth(red) <= 0.2 else -2)
+    elif count == blinks:
+        reward += 1.5 * near(black) + 2 * depth(black)
+    else:
+        reward += 1.5 * near(red) + 2 * depth(red) + count / blinks + 4 * pressed
+        reward -= 1.5 * (above > 0.2) + 3 * (aside > 0.06)
+    change = np.linalg.norm(action - np.asarray(state.action, np.float64))
+    speed = np.linalg.norm(np.asarray(after.world.gripper.velocity, np.float64))
+    rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.03 * np.tanh(5 * change)
+    return reward * bool(env.acts(state)) - rough - 0.01 * np.tanh(2 * speed / 0.75)
+
+
+def test_dense_reward_by_the_formula():
+    env = BlinkCount(blinks=(2, 2), reward_mode="dense")
+    state, ended = until_acting(env, start(env, 0)[1])[1], False
+    stages = set()
+    while not ended:
+        action = np.asarray(env.oracle(jax.random.key(0), state), np.float64)
+        _, after, reward, ended, _, info = step(env, state, action)
+        was, now = state.task, after.task
+        pressed = int(now.presses) > int(was.presses)
+        lifted = bool(was.press.down) and not bool(now.press.down)
+        expected = reference_reward(env, state, after, action, pressed, lifted)
+        if info["success"]:
+            expected = 30.0 * (env.max_steps - int(state.time))
+        assert float(reward) == pytest.approx(expected, abs=1e-4)
+        stages.add((bool(was.press.down), int(was.presses)))
+        state = after
+    assert stages == {(False, 0), (True, 1), (False, 1), (True, 2), (False, 2)}
+
+
+def test_a_press_too_many_costs_its_price_once():
+    env = BlinkCount(blinks=(1, 1), reward_mode="normalized_dense")
+    state = until_acting(env, start(env, 0)[1])[1]
+    *_, reward, terminated, _, info = strokes(env, state, 2)
+    assert terminated and info["fail"]
+    assert float(reward) == pytest.approx(-25 / 30)
+
+
 def test_the_number_of_blinks_leaves_no_trace():
     states = {int(s.task.blinks): s for s in (watch(EASY, k)[1] for k in range(12))}
     one, other = states[1], states[3]

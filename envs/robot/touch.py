@@ -1,0 +1,61 @@
+"""Where the gripper is and rests: what tasks judge by, and pay for."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from envs.robot.tabletop import World
+from envs.robot.tabletop import gripper as arm
+
+SLOW = 0.15
+"""m/s up to which the gripper is at rest: .2 rad/s of a joint, at arm's length."""
+ARM = 0.75
+"""Metres: a speed of the gripper divided by it stands for the speed of joints."""
+
+
+def static(world: World) -> Bool[Array, ""]:
+    """Whether the gripper is at rest."""
+    return arm.speed(world.gripper) <= SLOW
+
+
+def joint_speed(world: World) -> Float[Array, ""]:
+    """What stands for the speed of an arm's joints, rad/s."""
+    return arm.speed(world.gripper) / ARM
+
+
+def distance(world: World, place: Float[Array, "*places axes"]) -> Array:
+    """From the gripper to places, metres; in the plane where they have two numbers."""
+    tool = world.gripper.position[: place.shape[-1]]
+    return jnp.sqrt(((place - jnp.broadcast_to(tool, place.shape)) ** 2).sum(-1))
+
+
+def touched(
+    world: World, places: Float[Array, "places 3"], within: float
+) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+    """Whether the gripper rests at one of these places, and at which."""
+    distances = distance(world, places)
+    nearest = jnp.argmin(distances).astype(jnp.int32)
+    return (distances[nearest] <= within) & static(world), nearest
+
+
+def reach(world: World, place: Float[Array, "3"]) -> Float[Array, "5"]:
+    """The command that brings the gripper to rest at a place."""
+    moves = arm.towards(world.gripper, place)
+    return jnp.concatenate([moves, jnp.zeros(2, moves.dtype)])
+
+
+def closeness(distance: Array, scale: float) -> Array:
+    """1 at a distance of 0 and falling to 0: 1 - tanh(scale * distance)."""
+    return 1.0 - jnp.tanh(scale * distance)
+
+
+def paid(where: Bool[Array, ""], amount: float | Array) -> Array:
+    """An amount where something holds, else 0."""
+    return jnp.where(where, amount, 0.0)
+
+
+def approach(world: World, place: Float[Array, "3"], within: float) -> Array:
+    """The dense reward of going to a place and resting there, at most 2."""
+    away = distance(world, place)
+    still = closeness(joint_speed(world), 5.0)
+    rests = static(world) & (away <= within)
+    return closeness(away, 10.0) + 0.5 * still + paid(rests, 0.5)
