@@ -84,7 +84,7 @@ def commands(*parts):
     """Rows of commands: each part is how many steps, and what is not zero."""
     rows = []
     for count, values in parts:
-        row = [values.get(axis, 0.0) for axis in arm.ACTIONS]
+        row = [values.get(axis, 0.0) for axis in ("x", "y", "z", "yaw", "gripper")]
         rows += [row] * count
     return rows
 
