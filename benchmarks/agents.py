@@ -22,7 +22,7 @@ import agents
 import envs
 from agents.running.overrides import compose_config
 from benchmarks.learning import read_curves
-from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+from benchmarks.rows import Row, Rows, arguments, fill_grid, interval
 
 AGENTS = ("ppo", "dqn", "pqn", "sac")
 TASKS = (
@@ -141,27 +141,8 @@ def _of(returns: Sequence[float]) -> str:
 
 def main() -> None:
     """Measure what is missing, row by row, and print the table."""
-    parser = arguments(__doc__, "agents")
-    parser.add_argument("--tasks", help="comma-separated; these are measured anew")
-    parser.add_argument("--agents", help="comma-separated; these are measured anew")
-    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
-    asked = parser.parse_args()
-    named = any((asked.tasks, asked.agents, asked.memories))
-    chosen = {}
-    for what, known in (("tasks", TASKS), ("agents", AGENTS), ("memories", MEMORIES)):
-        given = getattr(asked, what)
-        chosen[what] = given.split(",") if given else known
-        if unknown := set(chosen[what]) - set(known):
-            parser.error(f"no {unknown.pop()!r} among {what}: {', '.join(known)}")
-    cells = {
-        name_of(agent, task, memory): (agent, task, memory)
-        for task in chosen["tasks"]
-        for memory in chosen["memories"]
-        for agent in chosen["agents"]
-    }
-    there = {} if named else load(asked.results)
-    names = [name for name in cells if name not in there]
-    fill_rows(asked, names, lambda x: measure(*cells[x], asked.words), table)
+    known = {"task": TASKS, "memory": MEMORIES, "agent": AGENTS}
+    fill_grid(arguments(__doc__, "agents"), known, name_of, measure, table)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import agents
 import envs
 from agents.running.overrides import compose_config
 from benchmarks.learning import read_curves
-from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+from benchmarks.rows import Row, Rows, arguments, fill_grid, interval
 
 TASKS = {
     **{"RememberColor3": 5e6, "RememberColor5": 5e6, "RememberColor9": 1e7},
@@ -96,24 +96,8 @@ def name_of(task: str, memory: str) -> str:
 
 def main() -> None:
     """Measure what is missing, row by row, and write the table."""
-    parser = arguments(__doc__, "robots")
-    parser.add_argument("--tasks", help="comma-separated; these are measured anew")
-    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
-    asked = parser.parse_args()
-    chosen = {}
-    for what, known in (("tasks", tuple(TASKS)), ("memories", MEMORIES)):
-        given = getattr(asked, what)
-        chosen[what] = given.split(",") if given else known
-        if unknown := set(chosen[what]) - set(known):
-            parser.error(f"no {unknown.pop()!r} among {what}: {', '.join(known)}")
-    cells = {
-        name_of(task, memory): (task, memory)
-        for task in chosen["tasks"]
-        for memory in chosen["memories"]
-    }
-    there = {} if asked.tasks or asked.memories else load(asked.results)
-    names = [name for name in cells if name not in there]
-    fill_rows(asked, names, lambda x: measure(*cells[x], asked.words), table)
+    known = {"task": TASKS, "memory": MEMORIES}
+    fill_grid(arguments(__doc__, "robots"), known, name_of, measure, table)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ file, between two marks, and never edited by hand.
 """
 
 import argparse
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,53 @@ def fill_rows(
         print(name, json.dumps(row), flush=True)
         jax.clear_caches()
     publish(asked.results, table)
+
+
+_MANY = {"memory": "memories", "task": "tasks", "agent": "agents"}
+
+
+def fill_grid(
+    parser: argparse.ArgumentParser,
+    known: Mapping[str, Iterable[str]],
+    name_of: Callable[..., str],
+    measure: Callable[..., Row],
+    table: Callable[[Rows], str],
+) -> None:
+    """Measure every combination, or those that are named; then publish the table.
+
+    Args:
+        parser: of `arguments`; what can be named is added to it.
+        known: all there is to choose from by `task`, `memory` or `agent`; the last
+            changes fastest.
+        name_of: a combination's name, by those keywords.
+        measure: its row, by the same and `words`.
+        table: of all rows.
+    """
+    known = {what: tuple(names) for what, names in known.items()}
+    for what in known:
+        if what != "memory":  # every table has it
+            help = "comma-separated; these are measured anew"
+            parser.add_argument(f"--{_MANY[what]}", help=help)
+    parser.add_argument("words", nargs="*", help="name=value, as for train.py")
+    asked = parser.parse_args()
+    given = {what: getattr(asked, _MANY[what]) for what in known}
+    chosen = {
+        what: names.split(",") if names else known[what]
+        for what, names in given.items()
+    }
+    for what, names in chosen.items():
+        if unknown := set(names) - set(known[what]):
+            parser.error(
+                f"no {unknown.pop()!r} among {_MANY[what]}: {', '.join(known[what])}"
+            )
+    cells = [
+        dict(zip(chosen, cell, strict=True))
+        for cell in itertools.product(*chosen.values())
+    ]
+    named = {name_of(**cell): cell for cell in cells}
+    there = {} if any(given.values()) else load(asked.results)
+    missing = [name for name in named if name not in there]
+    fill_rows(asked, missing, lambda x: measure(**named[x], words=asked.words), table)
 
 
 def publish(path: Path, table: Callable[[Rows], str]) -> None:

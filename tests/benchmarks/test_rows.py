@@ -11,6 +11,7 @@ from benchmarks import (
     capability,
     memory,
     popgym,
+    robots,
     rows,
     spread,
     tmaze,
@@ -18,7 +19,7 @@ from benchmarks import (
 
 PUBLISHED = [
     *(accelerator, agents, bsuite, capability, memory, popgym),
-    *(spread, tmaze),
+    *(robots, spread, tmaze),
 ]
 
 

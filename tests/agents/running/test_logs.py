@@ -1,15 +1,19 @@
 """What is written for TensorBoard, point by point, and what is cut off on resume."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 import envs
 from agents.evaluate import Score
 from agents.running.output.logs import Logs, event_sizes, purge
+from agents.running.output.plan import _returns
+from agents.running.output.report import tell_scores
 from agents.running.output.tensorboard import Writer, write_references
 
 SEEDS = [4, 9]
@@ -57,6 +61,19 @@ def test_references_are_of_what_the_card_measures(logs):
         write_references(folder, told, 30)
         points = curve(folder / "reference_memoryless", f"evaluation/{measure}")
         assert points == [(0, 0.5), (30, 0.5)]
+
+
+def test_plan_and_table_say_what_the_card_measures():
+    card = envs.make("TMaze-v0").card
+    for measure, plan, table in (
+        ("return", "floor -0.98", "returns (floor -0.98"),
+        ("success", "success: floor -0.98", "success (floor -0.98"),
+    ):
+        told = dataclasses.replace(card, measure=measure)
+        assert _returns(told).startswith(plan)
+        console = Console(file=io.StringIO(), width=200)
+        tell_scores([("seed 0", None, "none")], told, console)
+        assert console.file.getvalue().lstrip().startswith(table)
 
 
 def test_scores_are_those_of_their_seeds(logs):
