@@ -23,6 +23,8 @@ from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.touch import joint_speed, reach
 
+Tasks = dict[str, tuple[type[Environment], dict[str, Any]]]
+"""Classes and parameters by id."""
 REWARDS = ("sparse", "dense", "normalized_dense")
 LONG = 100
 """Steps: the original freezes the gripper during the cue in some tasks, but not in
@@ -51,12 +53,15 @@ class Placement(NamedTuple):
         which: those that are put, at rest; the others stay where physics has them.
         position, yaw: where.
         present: for all things, whether they are there.
+        home: whether the gripper is put at its home, open, at rest and empty, so that
+            where it was keeps nothing; None for never.
     """
 
     which: Bool[Array, " things"]
     position: Float[Array, "things 3"]
     yaw: Float[Array, " things"]
     present: Bool[Array, " things"]
+    home: Bool[Array, ""] | None = None
 
 
 def left_alone(world: World, present: Bool[Array, " things"]) -> Placement:
@@ -229,10 +234,14 @@ class RobotTask(Environment):
         """The action that brings the gripper to rest at a place."""
         return self._action(reach(world, place))
 
-    def _moves_freely(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
-        """Whether the gripper obeys."""
+    def _obeyed(
+        self, task: Any, world: World, time: Int[Array, ""], command: Float[Array, "5"]
+    ) -> Float[Array, "5"]:
+        """What the gripper does of a command: all of it where it may move."""
+        del world
         free = not self.committed and self._always_moves
-        return self._acting(task, time) | free
+        free = self._acting(task, time) | free
+        return jnp.where(free, command, jnp.zeros_like(command))
 
     # The contract --------------------------------------------------------------------
 
@@ -257,14 +266,21 @@ class RobotTask(Environment):
         return self._observe(state), state
 
     def _scripted(self, task: Any, world: World, time: Int[Array, ""]) -> World:
-        return self._table.place(world, *self._script(task, world, time))
+        put = self._script(task, world, time)
+        world = self._table.place(world, put.which, put.position, put.yaw, put.present)
+        if (home := put.home) is None:
+            return world
+        hand = arm.resting(jnp.asarray(HOME, world.position.dtype))
+        gripper = jax.tree.map(
+            lambda there, now: jnp.where(home, there, now), hand, world.gripper
+        )
+        return world._replace(gripper=gripper, held=jnp.where(home, -1, world.held))
 
     def step(self, key: PRNGKeyArray, state: RobotState, action: Array) -> Transition:
         """Move for a twentieth of a second, and see what that has led to."""
         del key
         command = self._command(action).astype(state.action.dtype)
-        free = self._moves_freely(state.task, state.time)
-        command = jnp.where(free, command, jnp.zeros_like(command))
+        command = self._obeyed(state.task, state.world, state.time, command)
         world = self._table.advance(state.world, command)
         task, outcome = self._judge(state.task, world, state.time)
         time = state.time + 1

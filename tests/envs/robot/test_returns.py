@@ -8,8 +8,8 @@ import pytest
 
 import envs
 from envs.robot import TASKS, measured, returns
-from envs.robot.remember import Remember
-from envs.robot.shell_game import ShellGame
+from envs.robot.groups.remember import Remember
+from envs.robot.groups.shell_game import ShellGame
 from envs.robot.task import LONG
 from tests.envs.robot.playing import start, step
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs.robot import TASKS, seen
-from envs.robot.remember import Remember
+from envs.robot.groups.remember import Remember
 from envs.robot.tabletop import gripper as arm
 from envs.robot.task import DISCRETE
 from tests.envs.robot.playing import observed, start, step, until_acting

@@ -14,7 +14,7 @@ from envs.robot.clock import CUE, Clock, Range
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cylinder
-from envs.robot.task import LONG, Outcome, Placement, RobotTask
+from envs.robot.task import LONG, Outcome, Placement, RobotTask, Tasks
 from envs.robot.touch import (
     closeness,
     distance,
@@ -276,3 +276,20 @@ def _swapped(task: ShellGameEpisode, time: Int[Array, ""]) -> Float[Array, "3 2"
     moving = (stands == pair[0]) | (stands == pair[1])
     moving &= done < task.swaps
     return jnp.where(moving[:, None], middle[None] + turned, here)
+
+
+def _ids() -> Tasks:
+    """ShellGame Touch, ColorLamp, Shuffle and both, and the long ones."""
+    short = {"swaps": (2, 4), "shuffle": (20, 35), "max_steps": 60}
+    slow = {"swaps": (5, 15), "shuffle": (100, 400), "cue": (10, 100), "max_steps": 600}
+    found: Tasks = {
+        "ShellGameTouch-v0": (ShellGame, {}),
+        "ShellGameColorLampTouch-v0": (ShellGame, {"lamp": True}),
+    }
+    for name, lamp in (("Shuffle", {}), ("ShuffleColorLamp", {"lamp": True})):
+        found[f"ShellGame{name}Touch-v0"] = (ShellGame, {**short, **lamp})
+        found[f"ShellGame{name}TouchLong-v0"] = (ShellGame, {**slow, **lamp})
+    return found
+
+
+TASKS = _ids()

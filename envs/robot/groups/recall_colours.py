@@ -17,7 +17,7 @@ from envs.robot.clock import CUE, Clock, Range
 from envs.robot.seen import COLOURS, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import Outcome, Placement, RobotTask, left_alone
+from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
 from envs.robot.touch import approach, paid, reach, static, touched
 
 CUBES = len(COLOURS)
@@ -256,3 +256,21 @@ class RecallColours(RobotTask):
             note="the gripper's place may tell what was touched, not what was shown",
             phases=clock.PHASES,
         )
+
+
+def _ids() -> Tasks:
+    """BunchOfColors, SeqOfColors and ChainOfColors, of 3, 5 and 7."""
+    long = {3: 800, 5: 1000, 7: 1200}
+    found = {}
+    for kind in ("bunch", "seq", "chain"):
+        for number in (3, 5, 7):
+            given = {"kind": kind, "number": number}
+            steps = 700 if kind == "bunch" else long[number]
+            slow = {"each": (10, 100), "empty": (50, 400), "max_steps": steps}
+            name = f"{kind.capitalize()}OfColors{number}"
+            found[f"{name}-v0"] = (RecallColours, given)
+            found[f"{name}Long-v0"] = (RecallColours, {**given, **slow})
+    return found
+
+
+TASKS = _ids()

@@ -8,7 +8,7 @@ import pytest
 
 import envs
 from envs.robot import button
-from envs.robot.recall_colours import CUBES, RecallColours
+from envs.robot.groups.recall_colours import CUBES, RecallColours
 from tests.envs.robot.playing import go_to, start, step, until_acting
 
 QUICK = {"each": (2, 2), "empty": (2, 2), "reward_mode": "sparse"}

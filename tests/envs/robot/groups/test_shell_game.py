@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot.shell_game import MUGS, ShellGame, _swapped
+from envs.robot.groups.shell_game import MUGS, ShellGame, _swapped
 from tests.envs.robot.playing import (
     go_to,
     observed,

@@ -10,7 +10,7 @@ import pytest
 
 import envs
 from envs.robot.clock import CUE
-from envs.robot.remember import Remember, items
+from envs.robot.groups.remember import Remember, items
 from tests.envs.robot.playing import (
     go_to,
     observed,

@@ -14,7 +14,7 @@ from envs.robot.clock import CUE, Clock, Range
 from envs.robot.seen import COLOURS, SHAPES, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import LONG, Outcome, Placement, RobotTask, left_alone
+from envs.robot.task import LONG, Outcome, Placement, RobotTask, Tasks, left_alone
 from envs.robot.touch import approach, reach, touched
 
 BOTH = ("cube", "ball", "T", "cross", "torus"), ("red", "lime", "blue")
@@ -223,3 +223,31 @@ def _changed(
         return (carry[1] == before).all()
 
     return jax.lax.while_loop(same, draw, (key, items))[1]
+
+
+def _ids(imposter: bool) -> Tasks:
+    """Remember, or FindImposter, by colour, shape and both."""
+    both = {"3x2": 6, "3x3": 9, "5x3": 15}
+    slow = {"empty": (50, 450), "max_steps": 600}
+    name = "FindImposter" if imposter else "Remember"
+    shown = {"shown": "others"} if imposter else {}
+    levels = {
+        **{f"Color{n}": {"kind": "colour", "number": n} for n in (3, 5, 9)},
+        **{f"Shape{n}": {"kind": "shape", "number": n} for n in (3, 5, 9)},
+        **{f"ShapeAndColor{x}": {"kind": "both", "number": n} for x, n in both.items()},
+    }
+    found = {}
+    for level, parameters in levels.items():
+        given = {**parameters, **shown}
+        if imposter and level == "ShapeAndColor5x3":
+            given["max_steps"] = 40
+        found[f"{name}{level}-v0"] = (Remember, given)
+        if not imposter:
+            # The original always shows these two for as long as it can.
+            always = level in ("Color5", "Color9")
+            cue = (100, 100) if always else (10, 100)
+            found[f"{name}{level}Long-v0"] = (Remember, {**given, **slow, "cue": cue})
+    return found
+
+
+TASKS: Tasks = {**_ids(imposter=False), **_ids(imposter=True)}

@@ -15,7 +15,7 @@ from envs.robot.clock import Clock, Range
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball
-from envs.robot.task import Outcome, Placement, RobotTask, left_alone
+from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
 from envs.robot.touch import closeness, distance, paid, reach
 
 PHASES = ("watch", "press")
@@ -253,3 +253,21 @@ def _reaching(
     away = distance(world, place.at[2].set(button.PRESSED_AT))
     depth = button.press_depth(world.gripper.position, place) / button.TRAVEL
     return closeness(away, 8.0), depth
+
+
+def _ids() -> Tasks:
+    """BlinkCountButtonPress Easy, Medium and Hard, and the long ones."""
+    levels = {
+        "Easy": ({"blinks": (1, 3), "max_steps": 150}, (1, 10)),
+        "Medium": ({"blinks": (1, 5), "max_steps": 200}, (10, 20)),
+        "Hard": ({"blinks": (1, 7), "max_steps": 300}, (20, 30)),
+    }
+    found = {}
+    for level, (given, blinks) in levels.items():
+        slow = {"blinks": blinks, "wait": (5, 50), "max_steps": 1200}
+        found[f"BlinkCountButtonPress{level}-v0"] = (BlinkCount, given)
+        found[f"BlinkCountButtonPress{level}Long-v0"] = (BlinkCount, slow)
+    return found
+
+
+TASKS = _ids()

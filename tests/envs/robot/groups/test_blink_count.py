@@ -7,7 +7,7 @@ import pytest
 
 import envs
 from envs.robot import button
-from envs.robot.blink_count import BlinkCount
+from envs.robot.groups.blink_count import BlinkCount
 from tests.envs.robot.playing import go_to, observed, same, start, step, until_acting
 
 EASY = BlinkCount(reward_mode="sparse")

@@ -1,0 +1,1 @@
+"""Robot tasks by group, one file each."""
