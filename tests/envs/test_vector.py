@@ -260,3 +260,15 @@ def test_parameters_are_checked():
         envs.VectorEnv(env, 4, rows_per_round=0)
     with pytest.raises(ValueError, match="defines no action_mask"):
         envs.VectorEnv(env, 4, action_mask=True)
+    assert envs.VectorEnv(env, 1).num_envs == 1
+
+
+def test_hidden_variables_are_told_where_they_are_asked_for():
+    env = envs.make("TMaze-v0", length=3)
+    key = jax.random.key(0)
+    for asked in (True, False):
+        vector = envs.VectorEnv(env, 2, hidden=asked)
+        state = vector.reset(key)[1]
+        told = vector.hidden_variables(state)
+        assert (told is not None) == asked
+    assert told is None

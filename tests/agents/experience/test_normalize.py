@@ -13,6 +13,7 @@ import pytest
 from agents.devices import AXIS
 from agents.experience.normalize import (
     CLIP,
+    HISTORY,
     Moments,
     Statistics,
     discounted_returns,
@@ -78,9 +79,22 @@ def test_statistics_still_move_after_a_billion_steps():
     np.testing.assert_allclose(moments.variance, 9.0, rtol=0.02)
 
 
+def test_a_new_batch_weighs_its_share_of_the_history():
+    old = Moments(jnp.asarray(1e9), jnp.asarray(0.0), jnp.asarray(1.0))
+    moved = old.updated(jnp.full(64, 10.0))
+    np.testing.assert_allclose(moved.mean, 10.0 / HISTORY, rtol=1e-4)
+
+
+def test_what_never_changes_is_standardised_too():
+    moments = Moments(jnp.asarray(64.0), jnp.asarray(3.0), jnp.asarray(0.0))
+    assert 0 < float(moments.deviation()) < 0.01
+    assert float(moments.standardized(jnp.asarray(3.0))) == 0.0
+
+
 def test_samples_that_are_not_finite_change_nothing():
-    moments = Moments.unseen((3,)).updated(jnp.ones((4, 3)))
-    poisoned = moments.updated(jnp.asarray([[2.0, jnp.nan, jnp.inf]]))
+    """Nor those whose squares are not: the last column."""
+    moments = Moments.unseen((4,)).updated(jnp.ones((4, 4)))
+    poisoned = moments.updated(jnp.asarray([[2.0, jnp.nan, jnp.inf, 1e30]]))
     np.testing.assert_array_equal(poisoned.mean[1:], moments.mean[1:])
     np.testing.assert_array_equal(poisoned.variance[1:], moments.variance[1:])
     np.testing.assert_allclose(poisoned.mean[0], 1.2, rtol=1e-6)
