@@ -156,6 +156,14 @@ class Environment(abc.ABC):
     action_mask: ClassVar[Any] = None
     next_episode: ClassVar[Any] = None
 
+    def settings(self) -> dict[str, Any]:
+        """The task's parameters by name, as people are told them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def placed(self) -> "Environment":
+        """The task that `envs.make` gives: this one, unless it runs elsewhere."""
+        return self
+
     @abc.abstractmethod
     def reset(self, key: PRNGKeyArray) -> tuple[Observation, State]:
         """Start an episode.

@@ -81,7 +81,7 @@ def make(id: str, **parameters: Any) -> Environment:
     """
     entry = lookup(id)
     _check_parameters(id, entry.target, parameters)
-    return entry.target(**{**entry.defaults, **parameters})
+    return entry.target(**{**entry.defaults, **parameters}).placed()
 
 
 def lookup(id: str) -> Entry:

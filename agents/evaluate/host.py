@@ -87,6 +87,14 @@ class HostPlayer:
             if result is None:
                 return None
             played.append(result)
+        if any(result.success is not None for result in played):
+            nobody = np.zeros(self._streams, bool)
+            played = [
+                result
+                if result.success is not None
+                else result._replace(success=nobody)
+                for result in played
+            ]
         return jax.tree.map(
             lambda *parts: np.concatenate(parts)[: self._episodes], *played
         )
@@ -110,7 +118,7 @@ class HostPlayer:
         inputs = agent.first_inputs(observation, None, batch)
         memory_state = agent.initial_memory(params, batch)
         returns, lengths = np.zeros(batch), np.zeros(batch, np.int32)
-        finished = np.zeros(batch, bool)
+        finished, success = np.zeros(batch, bool), None
         for time in range(self._limit):
             if stopping():
                 return None
@@ -121,6 +129,9 @@ class HostPlayer:
             step = vector.receive()
             returns += np.where(finished, 0, step.reward)
             lengths += ~finished
+            if step.success is not None:
+                before = np.zeros(batch, bool) if success is None else success
+                success = np.where(finished, before, step.success)
             finished = finished | step.terminated | step.truncated
             if finished.all():
                 break
@@ -135,6 +146,6 @@ class HostPlayer:
         return Episodes(
             episode_return=returns.astype(float_dtype()),  # type: ignore[arg-type]
             episode_length=lengths,  # type: ignore[arg-type]
-            success=None,
+            success=success,  # type: ignore[arg-type]
             finished=finished,  # type: ignore[arg-type]
         )

@@ -42,17 +42,20 @@ class Evaluator:
         self.limit = env.card.max_episode_steps or settings["step_limit"]
         agent = plan.agent  # as it was trained, whatever task it plays
         self.keys = jax.vmap(lambda key: key_for(key, Use.EVALUATION))(keys)
-        self._host = None
+        self._hosts: list[HostPlayer] = []
         if isinstance(env, HostTask):
-            self._host = HostPlayer(
-                agent,
-                env,
-                seed=plan.config["seed"],
-                key=self.keys[0],
-                episodes=settings["episodes"],
-                exploration=exploration,
-                step_limit=self.limit,
-            )
+            self._hosts = [
+                HostPlayer(
+                    agent,
+                    env,
+                    seed=plan.config["seed"] + index,
+                    key=key,
+                    episodes=settings["episodes"],
+                    exploration=exploration,
+                    step_limit=self.limit,
+                )
+                for index, key in enumerate(self.keys)
+            ]
 
         def start(argument: tuple[Any, Any]) -> evaluate.Playing:
             params, key = argument
@@ -77,10 +80,8 @@ class Evaluator:
 
     def __call__(self, params: Any, stop: StopRequest) -> list[evaluate.Score] | None:
         """Score every seed; None if a stop was requested before the end."""
-        if self._host is not None:
-            one = jax.tree.map(lambda x: x[0], params)
-            result = self._host(one, lambda: stop.received is not None)
-            return None if result is None else [evaluate.score(result)]
+        if self._hosts:
+            return self._on_hosts(params, stop)
         playing = self._start((params, self.keys))
         until, pace = 0, Pace(first=64)
         while until < self.limit:
@@ -101,7 +102,18 @@ class Evaluator:
             for index in range(len(self.keys))
         ]
 
+    def _on_hosts(self, params: Any, stop: StopRequest) -> list[evaluate.Score] | None:
+        """Score every seed on environments of its own, one seed after the other."""
+        scores = []
+        for index, host in enumerate(self._hosts):
+            one = jax.tree.map(lambda x, i=index: x[i], params)
+            result = host(one, lambda: stop.received is not None)
+            if result is None:
+                return None
+            scores.append(evaluate.score(result))
+        return scores
+
     def close(self) -> None:
         """Close environments of the host."""
-        if self._host is not None:
-            self._host.close()
+        for host in self._hosts:
+            host.close()

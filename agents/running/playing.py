@@ -64,8 +64,7 @@ class Played:
         """One line: what was played, and how."""
         env, settings = self.plan.evaluation_env, self.plan.config["evaluation"]
         parameters = ", ".join(
-            f"{field.name}={getattr(env, field.name)}"
-            for field in dataclasses.fields(env)
+            f"{name}={value}" for name, value in env.settings().items()
         )
         step = self.updates * self.plan.agent.steps_per_update
         way = "greedily" if settings["exploration"] == 0 else "as the policy samples"

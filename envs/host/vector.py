@@ -34,6 +34,8 @@ class HostStep(NamedTuple):
         start: `[batch]`, whether `observation` is the first of an episode.
         ignored: `[batch]`, whether the vectoriser only started an episode here and did
             not take the action; nothing else of such a row means anything.
+        success: `[batch]`, what `info["success"]`, or else `info["is_success"]`, said
+            of the step; None where no environment said anything.
     """
 
     observation: Any
@@ -43,6 +45,7 @@ class HostStep(NamedTuple):
     final_observation: Any
     start: np.ndarray
     ignored: np.ndarray
+    success: np.ndarray | None = None
 
 
 class HostVector:
@@ -125,7 +128,14 @@ class HostVector:
         self._ended = ended
         start = ended if self.same_step else ignored
         return HostStep(
-            observation, reward, terminated, truncated, final, start, ignored
+            observation,
+            reward,
+            terminated,
+            truncated,
+            final,
+            start,
+            ignored,
+            _success(infos, ended & self.same_step),
         )
 
     def close(self) -> None:
@@ -233,6 +243,21 @@ class HostVector:
                 f"the process of stream {stream} ended (exit code {code}) at step "
                 f"{self._steps} of {self._task.id}"
             ) from None
+
+
+def _success(infos: dict[str, Any], over: np.ndarray) -> np.ndarray | None:
+    """What infos say of success: of streams that start over, those from before that."""
+    said = None
+    for told, whose in ((infos, ~over), (infos.get("final_info"), over)):
+        if not isinstance(told, dict):
+            continue
+        name = "success" if "success" in told else "is_success"
+        if name not in told:
+            continue
+        where = whose & np.asarray(told.get(f"_{name}", True))
+        said = np.zeros(len(over), bool) if said is None else said
+        said = np.where(where, np.asarray(told[name], bool), said)
+    return said
 
 
 @contextlib.contextmanager

@@ -119,6 +119,8 @@ class RobotTask(Environment):
         observation: `vector` (the gripper, and of the things what is visible), or
             `state`, which adds what is hidden: privileged, for reference only.
         action_mode: `continuous`, or `discrete`: one of `DISCRETE`.
+        backend: `tabletop`, or `mujoco`: then `envs.make` gives the same task as an
+            environment of the host, its things moved by MuJoCo (docs/robots.md).
     """
 
     max_steps: int = 25
@@ -126,6 +128,7 @@ class RobotTask(Environment):
     committed: bool = True
     observation: Literal["vector", "state"] = "vector"
     action_mode: Literal["continuous", "discrete"] = "continuous"
+    backend: Literal["tabletop", "mujoco"] = "tabletop"
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -133,6 +136,7 @@ class RobotTask(Environment):
             ("reward_mode", REWARDS),
             ("observation", ("vector", "state")),
             ("action_mode", ("continuous", "discrete")),
+            ("backend", ("tabletop", "mujoco")),
         ):
             if (value := getattr(self, field)) not in allowed:
                 raise ValueError(
@@ -245,6 +249,19 @@ class RobotTask(Environment):
 
     # The contract --------------------------------------------------------------------
 
+    def placed(self) -> Environment:
+        """This task, or the one on the host that MuJoCo moves."""
+        if self.backend == "tabletop":
+            return self
+        from envs.robot.mujoco import hosted
+
+        return hosted(self)
+
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """What there is, in the order of the world's rows."""
+        return self._things
+
     @property
     def _table(self) -> Tabletop:
         return Tabletop(self._things)
@@ -279,9 +296,25 @@ class RobotTask(Environment):
     def step(self, key: PRNGKeyArray, state: RobotState, action: Array) -> Transition:
         """Move for a twentieth of a second, and see what that has led to."""
         del key
-        command = self._command(action).astype(state.action.dtype)
-        command = self._obeyed(state.task, state.world, state.time, command)
+        command = self.obeyed(state, action)
         world = self._table.advance(state.world, command)
+        return self.led_to(state, command, world)
+
+    def obeyed(self, state: RobotState, action: Array) -> Float[Array, "5"]:
+        """What the gripper does of an action."""
+        command = self._command(action).astype(state.action.dtype)
+        return self._obeyed(state.task, state.world, state.time, command)
+
+    def led_to(
+        self, state: RobotState, command: Float[Array, "5"], world: World
+    ) -> Transition:
+        """What a step has led to, by whatever the world was moved.
+
+        Args:
+            state: before the step.
+            command: that the gripper followed.
+            world: after the step, before the script.
+        """
         task, outcome = self._judge(state.task, world, state.time)
         time = state.time + 1
         world = self._scripted(task, world, time)

@@ -81,6 +81,26 @@ def test_processes_play_what_this_one_plays():
         play(crash)
 
 
+def test_success_is_told_of_the_step_that_ended_an_episode():
+    path = "tests.agents.experience.numpy_tasks:Telling"
+    vector = HostVector(envs.HostTask(path, own=True), 2)
+    vector.reset([5, 6])
+    length, told = np.zeros(2, int), [[], []]
+    for _ in range(60):
+        vector.send(np.array([2, 3]))
+        step = vector.receive()
+        length += 1
+        for stream in range(2):
+            odd = bool(step.start[stream] and length[stream] % 2)
+            assert step.success[stream] == odd
+            if step.start[stream]:
+                told[stream].append(odd)
+                length[stream] = 0
+    vector.close()
+    assert {True, False} == set(told[0]) == set(told[1])
+    assert play(failing("nothing")).success is None
+
+
 def test_a_vectoriser_must_start_episodes_over():
     numpy_tasks.register()
     task = envs.HostTask("engram-tests/Ending-v0", vectorization="own")

@@ -199,7 +199,11 @@ def build_env(config: Mapping[str, Any], prefix: str = "env") -> envs.Environmen
         name: types.get(name, Any) for name in envs_registry.parameters(target)
     }
     arguments = {**defaults, **convert_all(given, annotations, prefix)}
-    return _construct(target, arguments, prefix)
+    task = _construct(target, arguments, prefix)
+    try:
+        return task.placed()
+    except ValueError as error:
+        raise ConfigError(f"{prefix}: {error}") from error
 
 
 def _evaluation_env(

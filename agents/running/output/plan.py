@@ -1,6 +1,5 @@
 """The plan: what a run is about to do, told before it starts."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -25,9 +24,7 @@ def describe_plan(plan: Plan, sizes: Sizes, mesh: Mesh | None = None) -> str:
     """
     env, agent, card = plan.env, plan.agent, plan.env.card
     network = eqx.filter_eval_shape(agent.build_network, jax.random.key(0))
-    parameters = ", ".join(
-        f"{field.name}={getattr(env, field.name)}" for field in dataclasses.fields(env)
-    )
+    parameters = ", ".join(f"{name}={value}" for name, value in env.settings().items())
     per_update = agent.steps_per_update
     lines = [
         f"task    {plan.env_name} ({parameters})",

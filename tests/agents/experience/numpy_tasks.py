@@ -88,7 +88,16 @@ def register():
             )
 
 
-class Carded(Counting):
+class Telling(Counting):
+    """Says at the end of every episode of odd length that it succeeded."""
+
+    def step(self, action):
+        *returned, terminated, truncated, _ = super().step(action)
+        told = bool((terminated or truncated) and self.length % 2)
+        return *returned, terminated, truncated, {"is_success": told}
+
+
+class Carded(Telling):
     """Says what it demands."""
 
     card = envs.Card(

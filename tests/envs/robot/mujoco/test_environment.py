@@ -1,0 +1,109 @@
+"""Robot tasks in MuJoCo as environments of the host."""
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+
+import envs
+from envs.host import HostVector
+
+TASK = envs.make("ShellGameTouch-v0", backend="mujoco")
+
+
+def vector(num, task=TASK):
+    return gymnasium.make_vec(
+        task.source, num, vectorization_mode="vector_entry_point", **task.arguments
+    )
+
+
+@pytest.fixture(scope="module")
+def four():
+    return vector(4)
+
+
+def acts(made, seed=0, steps=40):
+    """Random actions, and what they led to."""
+    draws = np.random.default_rng(seed).uniform(-1, 1, (steps, made.num_envs, 5))
+    return [made.step(action.astype(np.float32)) for action in draws]
+
+
+def test_the_same_seed_plays_the_same(four):
+    found = []
+    for _ in range(2):
+        first = four.reset(seed=[1, 2, 3, 4])[0]
+        found.append([first, *(step[:4] for step in acts(four))])
+    np.testing.assert_equal(found[0], found[1])
+    other = four.reset(seed=[5, 2, 3, 4])[0]
+    changed = (other["things"] != found[0][0]["things"]).any((1, 2))
+    assert changed.tolist() == [True, False, False, False]
+
+
+def test_streams_do_not_touch_each_other():
+    """What stream 0 sees depends on its own seed and actions alone."""
+    few, many = vector(2), vector(3)
+    few.reset(seed=[1, 2])
+    many.reset(seed=[1, 7, 8])
+    for k in range(40):
+        action = np.random.default_rng(k).uniform(-1, 1, (3, 5)).astype(np.float32)
+        one, other = few.step(action[:2]), many.step(action)
+        for name in ("gripper", "things"):
+            np.testing.assert_array_equal(one[0][name][0], other[0][name][0])
+        assert one[1][0] == other[1][0] and one[2][0] == other[2][0]
+
+
+def test_episodes_start_over_in_the_step_that_ends_them():
+    made = HostVector(TASK, 3)
+    first = made.reset([1, 2, 3])
+    for k in range(TASK.card.max_episode_steps):
+        made.send(np.zeros((3, 5), np.float32))
+        step = made.receive()
+        assert step.start.all() == (k + 1 == TASK.card.max_episode_steps)
+    assert step.terminated.all() and not step.truncated.any()
+    assert not step.success.any()
+    assert (step.observation["gripper"] != first["gripper"]).any(1).all()
+    last, begun = step.final_observation["gripper"], step.observation["gripper"]
+    assert (last[:, :3] != begun[:, :3]).any(1).all()
+    assert len({row.tobytes() for row in last}) == 3
+    made.close()
+
+
+def test_scripts_succeed(four):
+    """The scripted policy touches the right mug; so success is told."""
+    four.reset(seed=0)
+    oracle = jax.jit(jax.vmap(four.task.oracle))
+    keys = jax.random.split(jax.random.key(0), 4)
+    over, succeeded = np.zeros(4, bool), np.zeros(4, bool)
+    while not over.all():
+        *_, terminated, _, info = four.step(np.asarray(oracle(keys, four._state)))
+        told = info["final_info"]["success"] if terminated.any() else info["success"]
+        succeeded |= told & ~over
+        over |= terminated
+    assert succeeded.all()
+
+
+def test_one_plays_as_gymnasium_wants_it():
+    made = gymnasium.make(TASK.source, render_mode="rgb_array", **TASK.arguments)
+    first = [made.reset(seed=seed)[0]["things"] for seed in (3, 3, 4)]
+    np.testing.assert_array_equal(first[0], first[1])
+    assert (first[0] != first[2]).any()
+    over = False
+    while not over:
+        inner = made.unwrapped
+        action = np.asarray(inner.task.oracle(jax.random.key(0), inner.state))
+        observation, reward, over, cut, info = made.step(action)
+        assert made.observation_space.contains(observation) and not cut
+    assert info["success"] and reward > 0
+    assert made.render().shape[0] == 64
+
+
+def test_what_is_told_of_it():
+    assert TASK.settings()["backend"] == "mujoco" and TASK.settings()["max_steps"] == 30
+    assert TASK.card.memoryless.value == pytest.approx(1 / 3)
+    assert TASK.card.oracle.value is None and TASK.card.measure == "success"
+
+
+def test_without_mujoco_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"not installed: pip install 'engram-rl\[muj"):
+        envs.make("ShellGameTouch-v0", backend="mujoco")
