@@ -53,6 +53,22 @@ def views(task: Any, state: Any, size: int) -> Picture:
     return np.concatenate([over, line, front])
 
 
+def named(task: Any, state: Any) -> list[str]:
+    """What is visible, in words, from the robot's left to its right."""
+    world, looks = jax.tree.map(np.asarray, _now(task)(state))
+    colours = task._appearance.colours
+    found = []
+    for i in np.argsort(-world.position[:, 1], kind="stable").tolist():
+        if not looks.visible[i]:
+            continue
+        thing = task._things[i]
+        words = [colours[int(looks.colour[i])]] if colours else []
+        shaped = looks.shape is not None and task._appearance.shapes
+        words.append(_shape(task, looks, i, thing) if shaped else thing.kind)
+        found.append(" ".join(words))
+    return found
+
+
 def height(size: int) -> int:
     """Rows of a picture of `views`."""
     return size + max(1, size // 100) + _front_rows(size)
