@@ -13,20 +13,17 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 from gymnasium import spaces
-from PIL import Image, ImageDraw, ImageFont
 
 from agents.base import Agent
 from agents.convert import ConfigError, convert
 from agents.keys import Use, key_for
 from agents.load import Policy, load
 from envs import HostError, HostTask
+from envs.film import caption, save
 from envs.host import spread_seeds
 
 FILM = 3
 """Use of the seeds of numpy environments."""
-
-_WIDTH = 320
-_LINE = 16
 
 
 def record(
@@ -64,15 +61,9 @@ def record(
             f"{type(env).__name__} has no render(state), so there is nothing to film; "
             "see docs/adding_an_environment.md."
         )
-    frames, durations, returns = [], [], []
-    for film, total in films:
-        frames += film
-        durations += [milliseconds] * (len(film) - 1) + [4 * milliseconds]
-        returns.append(total)
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=durations, loop=0
-    )
-    return returns
+    played = list(films)
+    save(path, [film for film, _ in played], milliseconds)
+    return [total for _, total in played]
 
 
 def _play(policy: Policy, key: jax.Array, max_steps: int) -> tuple[list[Any], float]:
@@ -162,20 +153,6 @@ def action_name(agent: Agent, action: Any) -> str:
     if names and isinstance(space, spaces.Discrete):
         return f"action: {names[int(action) - int(space.start)]}"
     return f"action: {np.round(np.asarray(action), 2).tolist()}"
-
-
-def caption(picture: Any, lines: list[str]) -> Image.Image:
-    """A rendered frame, enlarged by whole pixels, above lines of text."""
-    pixels = np.asarray(picture)
-    factor = max(1, _WIDTH // pixels.shape[1])
-    pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-    height, width = pixels.shape[:2]
-    frame = Image.new("RGB", (max(width, _WIDTH), height + _LINE * len(lines) + 8))
-    frame.paste(Image.fromarray(pixels), ((frame.width - width) // 2, 0))
-    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(size=12)
-    for row, line in enumerate(lines):
-        draw.text((6, height + 4 + row * _LINE), line, fill="white", font=font)
-    return frame
 
 
 class _Parser(argparse.ArgumentParser):

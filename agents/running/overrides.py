@@ -22,7 +22,8 @@ from agents.running.configuration.choices import CONFIG_DIRECTORY, GROUPS, group
 from agents.running.configuration.host_tasks import names_gymnasium
 from agents.running.configuration.plugins import load_plugins
 from agents.running.configuration.words import OPEN_KEYS, for_hydra, split, values
-from agents.running.files.resume import choices_of, resumed_config, value_of
+from agents.running.files.resume import choices_of, resumed_config
+from envs.words import value_of
 
 __all__ = [
     "check",

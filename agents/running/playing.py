@@ -14,13 +14,14 @@ from agents.running.configuration.config import Plan, build
 from agents.running.evaluator import Evaluator
 from agents.running.files.arrays import seeds_in
 from agents.running.files.records import flat
-from agents.running.files.resume import resumed_config, value_of
+from agents.running.files.resume import resumed_config
 from agents.running.files.stored import Stored
 from agents.running.output.results import across_seeds, score_record
 from agents.running.overrides import compose_config
 from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
 from envs.base import Card
+from envs.words import value_of
 
 SETTINGS = ("episodes", "exploration", "step_limit")
 """Settings of evaluations that may differ from the run's, beside the task's."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,6 +16,7 @@ from agents.convert import ConfigError, nearest
 from agents.running.configuration.host_tasks import names_gymnasium
 from agents.running.configuration.targets import check_named
 from agents.running.files.records import CONFIG_FILE, flat
+from envs.words import value_of
 
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
@@ -193,17 +192,3 @@ def choices_of(config: Mapping[str, Any], where: str) -> dict[str, str]:
     elif chosen["env"] != "custom":
         chosen["env"] = envs.config_name(chosen["env"])
     return {**chosen, "experiment": "default"}
-
-
-def value_of(text: str) -> Any:
-    """What `name=text` sets on the command line."""
-    value = OverridesParser.create().parse_override(f"name={text}").value()
-    return _unquoted(value)
-
-
-def _unquoted(value: Any) -> Any:
-    if isinstance(value, QuotedString):
-        return value.text
-    if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    return value

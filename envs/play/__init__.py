@@ -1,0 +1,1 @@
+"""Playing tasks by hand; see `python -m envs.play --help`."""
