@@ -133,7 +133,10 @@ class MovingMugs(ShellGame):
         placed: Bool[Array, ""],
         left: Float[Array, ""],
     ) -> Float[Array, ""]:
-        """The original's dense reward of a step."""
+        """The original's dense reward of a step.
+
+        Less what it pays for resting at the goal, which is a success.
+        """
 
     @abc.abstractmethod
     def _handle(
@@ -206,8 +209,7 @@ class ShellGamePush(MovingMugs):
     ) -> Float[Array, ""]:
         away = distance(world, world.position[mug])
         shaped = closeness(away, 10.0) + paid(away <= 0.08, 2.0 * closeness(left, 5.0))
-        shaped += paid(placed, 0.2 * closeness(joint_speed(world), 5.0))
-        return shaped + paid(placed & self._rests(world), 0.2)
+        return shaped + paid(placed, 0.2 * closeness(joint_speed(world), 5.0))
 
     def _handle(
         self, task: Any, world: World, mug: Int[Array, ""]
@@ -271,8 +273,7 @@ class ShellGamePick(MovingMugs):
         shaped += paid(~reached, 1.5 * world.gripper.opening / arm.WIDEST)
         shaped += paid(reached, 2.0) + paid(reached & held, 10.0)
         shaped += paid(held, 30.0 * closeness(left, 5.0))
-        shaped += paid(placed & held, 5.0 * closeness(joint_speed(world), 5.0))
-        return shaped + paid(placed & held & static(world), 5.0)
+        return shaped + paid(placed & held, 5.0 * closeness(joint_speed(world), 5.0))
 
     def _handle(
         self, task: Any, world: World, mug: Int[Array, ""]
