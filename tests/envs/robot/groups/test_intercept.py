@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import returns
+from envs.robot import handling, returns
 from envs.robot.groups.intercept import TASKS, Intercept
+from envs.robot.tabletop import gripper as arm
 from tests.envs.robot.playing import observed, same, start, step
 
 GOAL = Intercept(reward_mode="dense")
@@ -209,6 +210,22 @@ def test_a_ball_left_alone_as_played():
 def test_the_script_solves_it():
     for env in (GOAL, GRAB):
         assert played(env, 7)[-1][1][-1]["success"]
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.1])
+def test_the_hand_comes_alongside_what_moves(wrong):
+    """Where the speed is not quite right, it stays two steps of that behind."""
+    world = start(GOAL)[1].world
+    velocity = jnp.array([0.0, 0.4, 0.0], jnp.float32)
+    place = jnp.array([-0.2, -0.6, 0.1], jnp.float32)
+    told = velocity - jnp.array([0.0, wrong, 0.0], jnp.float32)
+    for _ in range(30):
+        move = handling.alongside(world, place, told)
+        hand = arm.advance(world.gripper, handling.command(move))
+        world, place = world._replace(gripper=hand), place + velocity / 20
+    behind = np.asarray(place - world.gripper.position)
+    np.testing.assert_allclose(behind, [0.0, 2 * wrong / 20, 0.0], atol=1e-4)
+    np.testing.assert_allclose(world.gripper.velocity, velocity, atol=1e-3)
 
 
 @pytest.mark.slow
