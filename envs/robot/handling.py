@@ -196,3 +196,50 @@ def push(
     forward = forward.at[:2].multiply(share)
     move = jnp.where(ready & low, forward, around)
     return command(move, turning(world, jnp.arctan2(ahead[1], ahead[0])), -1.0)
+
+
+def alongside(
+    world: World, place: Float[Array, "3"], velocity: Float[Array, "3"]
+) -> Float[Array, "3"]:
+    """The command along x, y and z that brings the hand to a moving place.
+
+    There it moves as the place does. Where the velocity is not quite right it stays as
+    far behind as the place moves in two steps by what the velocity is wrong.
+
+    Args:
+        world: as it is.
+        place: where it is to be.
+        velocity: of that place, m/s.
+    """
+    hand = world.gripper
+    relative = hand._replace(velocity=hand.velocity - velocity)
+    # The law of `towards`, for one who moves along; its command may be cut off twice.
+    return jnp.clip(velocity / arm.FASTEST + arm.towards(relative, place), -1.0, 1.0)
+
+
+def catch(
+    world: World,
+    row: Row,
+    velocity: Float[Array, "3"],
+    within: float,
+    clear: float = CLEAR,
+    grip: float = 0.0,
+) -> Float[Array, "5"]:
+    """Close the fingers on a thing that moves: above it, along with it, down, closed.
+
+    Args:
+        world: as it is.
+        row: of the thing.
+        velocity: of the thing, m/s, as well as it is known.
+        within: metres beside its middle at which the open fingers fit over it.
+        clear: metres above its middle at which the fingers pass over it.
+        grip: metres above its middle at which they close.
+    """
+    place, tool = world.position[row], world.gripper.position
+    beside = jnp.sqrt(((place - tool)[:2] ** 2).sum()) <= within
+    above = tool[2] - place[2]
+    low = above <= (clear + grip) / 2
+    height = place[2] + jnp.where(beside | low, grip, clear)
+    move = alongside(world, place.at[2].set(height), velocity)
+    closes = beside & (above <= grip + 2 * _DOWN)
+    return command(move, fingers=jnp.where(closes, -1.0, 1.0))

@@ -138,7 +138,12 @@ def _by_script(task: Any) -> Policy:
 
 
 def _by_sweep(task: Any) -> Policy:
-    """Goes to each choice in turn, and on once it has rested there."""
+    """Goes to each choice in turn, and on once it has rested there.
+
+    Where more is to be done to a thing than to rest at it, the task has its own.
+    """
+    if (own := getattr(task, "sweep", None)) is not None:
+        return lambda key, state, kept: own(state, kept)
 
     def act(key: PRNGKeyArray, state: Any, kept: Array) -> tuple[Array, Array]:
         places, within = task.choices(state.world)

@@ -50,11 +50,12 @@ class Placement(NamedTuple):
     """What a script does to the things: those of `which` are put somewhere.
 
     Attributes:
-        which: those that are put, at rest; the others stay where physics has them.
+        which: those that are put; the others stay where physics has them.
         position, yaw: where.
         present: for all things, whether they are there.
         home: whether the gripper is put at its home, open, at rest and empty, so that
             where it was keeps nothing; None for never.
+        velocity: of those that are put; None for at rest.
     """
 
     which: Bool[Array, " things"]
@@ -62,6 +63,7 @@ class Placement(NamedTuple):
     yaw: Float[Array, " things"]
     present: Bool[Array, " things"]
     home: Bool[Array, ""] | None = None
+    velocity: Float[Array, "things 3"] | None = None
 
 
 def left_alone(world: World, present: Bool[Array, " things"]) -> Placement:
@@ -284,7 +286,8 @@ class RobotTask(Environment):
 
     def _scripted(self, task: Any, world: World, time: Int[Array, ""]) -> World:
         put = self._script(task, world, time)
-        world = self._table.place(world, put.which, put.position, put.yaw, put.present)
+        where = put.position, put.yaw, put.present, put.velocity
+        world = self._table.place(world, put.which, *where)
         if (home := put.home) is None:
             return world
         hand = arm.resting(jnp.asarray(HOME, world.position.dtype))

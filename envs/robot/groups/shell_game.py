@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Card, float_dtype
 from envs.robot import clock, layout, returns
@@ -46,6 +46,8 @@ class ShellGameEpisode(NamedTuple):
         moves: the pair of places whose mugs change places, for each swap.
         stands: for each mug, its place before each swap and after the last.
         swaps: how many swaps there are.
+        covered: whether the ball's mug is over it, or will be, where hands move mugs.
+        answer: the first mug that was moved there, -1 for none yet.
     """
 
     clock: Clock
@@ -55,6 +57,8 @@ class ShellGameEpisode(NamedTuple):
     moves: Int[Array, "swaps 2"]
     stands: Int[Array, "swaps+1 3"]
     swaps: Int[Array, ""]
+    covered: Bool[Array, ""] | None = None
+    answer: Int[Array, ""] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +226,11 @@ class ShellGame(RobotTask):
         return {"place": (place, task.clock.unseen(state.time))}
 
     @property
+    def _deed(self) -> str:
+        """What is done to the mug that is meant."""
+        return "touch"
+
+    @property
     def card(self) -> Card:
         """A place, or a place that moves."""
         moving = self.swaps[1] > 0
@@ -231,7 +240,7 @@ class ShellGame(RobotTask):
             memory="tracking" if moving else "spatial",
             horizon=(1 + self.shuffle[0], self.max_steps - self.cue[0]),
             ways=MUGS,
-            note="the first touch counts, and mugs look alike",
+            note=f"the first {self._deed} counts, and mugs look alike",
             phases=phases,
         )
 

@@ -47,8 +47,9 @@ class Tabletop:
         position: Float[Array, "things 3"],
         yaw: Float[Array, " things"],
         present: Bool[Array, " things"],
+        velocity: Float[Array, "things 3"] | None = None,
     ) -> World:
-        """Put some things somewhere, at rest, and say which are there at all.
+        """Put some things somewhere, and say which are there at all.
 
         What is put, or is not there, is no longer held.
 
@@ -58,6 +59,7 @@ class Tabletop:
             position: where their middles go; read for those only.
             yaw: how they are turned there.
             present: for all things, whether they are there from now on.
+            velocity: of those to put, which neither roll nor spin; None for at rest.
         """
         column = which[:, None]
         held = world.held
@@ -66,7 +68,9 @@ class Tabletop:
         return world._replace(
             position=jnp.where(column, position, world.position),
             yaw=jnp.where(which, yaw, world.yaw),
-            velocity=jnp.where(column, 0.0, world.velocity),
+            velocity=jnp.where(
+                column, 0.0 if velocity is None else velocity, world.velocity
+            ),
             spin=jnp.where(which, 0.0, world.spin),
             roll=jnp.where(column, 0.0, world.roll),
             present=present,
