@@ -32,7 +32,8 @@ LENGTH, WIDTH = 0.1, 0.05
 """Of each of the three areas in which the cube starts, along x and along y."""
 _ALONG = ((0.0, 0.1), (0.0, -0.05))
 """A way back on which the cube comes by every start."""
-_CUBE, _GOAL = range(2)
+_CUBE = 1
+"""Its row: what lies under it is drawn first."""
 
 
 class TakeItBackEpisode(NamedTuple):
@@ -93,7 +94,7 @@ class TakeItBack(RobotTask):
 
     @property
     def _things(self) -> tuple[Thing, ...]:
-        return (cube(_HALF, moves=True), cylinder("disc", RADIUS, 0.001))
+        return (cylinder("disc", RADIUS, 0.001), cube(_HALF, moves=True))
 
     @property
     def _appearance(self) -> Appearance:
@@ -118,8 +119,8 @@ class TakeItBack(RobotTask):
         )
         never = jnp.full((), -1, jnp.int32)
         task = TakeItBackEpisode(start, goal, area, wait, never, never)
-        heights = jnp.array([_HALF, 0.001], dtype)
-        position = jnp.concatenate([jnp.stack([start, goal]), heights[:, None]], axis=1)
+        heights = jnp.array([0.001, _HALF], dtype)
+        position = jnp.concatenate([jnp.stack([goal, start]), heights[:, None]], axis=1)
         return task, position, jnp.zeros(2, dtype)
 
     def _phase(self, task: TakeItBackEpisode, time: Int[Array, ""]) -> Int[Array, ""]:
@@ -145,7 +146,7 @@ class TakeItBack(RobotTask):
     ) -> Placement:
         """Cube and hand are put where they keep nothing, once the goal is reached."""
         put = (time == task.reached_at) & self.committed
-        which = jnp.stack([put, jnp.zeros_like(put)])
+        which = jnp.stack([jnp.zeros_like(put), put])
         height = jnp.full((1,), _HALF, task.goal.dtype)
         middle = jnp.concatenate([task.goal, height])
         position = world.position.at[_CUBE].set(middle)
@@ -156,7 +157,7 @@ class TakeItBack(RobotTask):
         self, task: TakeItBackEpisode, world: World, time: Int[Array, ""]
     ) -> Looks:
         disc = jnp.where(task.reached_at >= 0, _MAGENTA, _RED)
-        colour = jnp.stack([jnp.asarray(_LIME), disc]).astype(jnp.int32)
+        colour = jnp.stack([disc, jnp.asarray(_LIME)]).astype(jnp.int32)
         return Looks(world.present, colour)
 
     def _judge(

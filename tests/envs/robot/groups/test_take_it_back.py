@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.robot import returns
+from envs.robot import drawing, returns
 from envs.robot.groups.take_it_back import (
     _ALONG,
     BACK,
@@ -58,7 +58,7 @@ def back(x=0.0, y=0.0, height=0.15, **changes):
     state = start(TASK, 0)[1]
     state = with_task(state, moved_at=jnp.int32(1), reached_at=jnp.int32(2))
     world = state.world
-    place = world.position.at[0, :2].set(state.task.start + jnp.array([x, y]))
+    place = world.position.at[1, :2].set(state.task.start + jnp.array([x, y]))
     tool = world.gripper.position.at[2].set(height)
     gripper = world.gripper._replace(position=tool)
     world = world._replace(position=place, gripper=gripper, **changes)
@@ -93,7 +93,7 @@ def test_nothing_keeps_the_start_once_the_goal_is_reached():
     first = played()
     goal = first[0][0].task.goal
     world = other.world
-    world = world._replace(position=world.position.at[1, :2].set(goal))
+    world = world._replace(position=world.position.at[0, :2].set(goal))
     other = with_task(other._replace(world=world), goal=goal)
     assert not np.allclose(other.task.start, first[0][0].task.start)
     while int(other.task.reached_at) < 0:
@@ -103,8 +103,8 @@ def test_nothing_keeps_the_start_once_the_goal_is_reached():
     assert same(observed(TASK, other), observed(TASK, reached))
     np.testing.assert_allclose(reached.world.gripper.position, HOME)
     assert float(reached.world.gripper.opening) == pytest.approx(0.08)
-    assert int(reached.world.held) == -1 and float(reached.world.yaw[0]) == 0
-    np.testing.assert_allclose(reached.world.position[0], [*goal, 0.02], atol=1e-6)
+    assert int(reached.world.held) == -1 and float(reached.world.yaw[1]) == 0
+    np.testing.assert_allclose(reached.world.position[1], [*goal, 0.02], atol=1e-6)
 
 
 def test_the_start_leaves_no_trace():
@@ -124,9 +124,9 @@ def test_within_eight_centimetres_of_the_start():
     "changes",
     [
         {"height": 0.09},
-        {"held": jnp.int32(0)},
-        {"spin": jnp.array([0.1, 0], jnp.float32)},
-        {"velocity": jnp.array([[0.02, 0, 0], [0, 0, 0]], jnp.float32)},
+        {"held": jnp.int32(1)},
+        {"spin": jnp.array([0, 0.1], jnp.float32)},
+        {"velocity": jnp.array([[0, 0, 0], [0.02, 0, 0]], jnp.float32)},
     ],
 )
 def test_what_is_not_yet_an_answer(changes):
@@ -138,7 +138,7 @@ def test_what_is_not_yet_an_answer(changes):
 
 def test_a_cube_in_the_goal_or_never_there_is_no_answer():
     state = back()
-    goal = state.world.position.at[0, :2].set(state.task.goal)
+    goal = state.world.position.at[1, :2].set(state.task.goal)
     there = state._replace(world=state.world._replace(position=goal))
     assert judge(TASK, there) == (False, False)
     for env in (TASK, ORIGINAL):
@@ -152,7 +152,7 @@ def test_the_original_puts_nothing_anywhere():
     state = back()._replace(time=jnp.int32(2))
     for env, puts in ((TASK, True), (ORIGINAL, False)):
         put = env._script(state.task, state.world, state.time)
-        assert put.which.tolist() == [puts, False] and bool(put.home) == puts
+        assert put.which.tolist() == [False, puts] and bool(put.home) == puts
         phase = int(env._phase(state.task, state.time))
         assert phase == (WAIT if puts else BACK)
 
@@ -161,8 +161,15 @@ def test_the_disc_changes_its_colour():
     for _, _, after, _, observation, _ in played():
         colours = np.asarray(observation["things"])[:, 8:]
         reached = int(after.task.reached_at) >= 0
-        assert colours.argmax(1).tolist() == [0, 2 if reached else 1]
+        assert colours.argmax(1).tolist() == [2 if reached else 1, 0]
         assert np.asarray(observation["things"])[:, 0].all()
+
+
+def test_the_cube_is_drawn_on_the_disc():
+    state = next(s[2] for s in played() if int(s[2].task.reached_at) >= 0)
+    image = np.asarray(jax.jit(TASK.render)(state))
+    assert (image == drawing.COLOURS["lime"]).all(-1).sum() > 4
+    assert (image == drawing.COLOURS["magenta"]).all(-1).sum() > 30
 
 
 def test_what_is_hidden_is_the_start():
@@ -170,10 +177,10 @@ def test_what_is_hidden_is_the_start():
     since = []
     for state, *_ in steps:
         place, steps_since = TASK.hidden(state)["start"]
-        np.testing.assert_allclose(place, steps[0][0].world.position[0, :2])
+        np.testing.assert_allclose(place, steps[0][0].world.position[1, :2])
         since.append(int(steps_since))
     stood = since.count(0)
-    moved = steps[stood][0].world.position[0, :2] - steps[0][0].task.start
+    moved = steps[stood][0].world.position[1, :2] - steps[0][0].task.start
     assert np.linalg.norm(moved) > 1e-3 and since[stood:][:3] == [1, 2, 3]
 
 
@@ -220,7 +227,7 @@ def test_a_sweep_comes_by_every_start():
 def formula(before, after):
     """The dense reward of the original."""
     world, task = after.world, after.task
-    cube = np.asarray(world.position[0], np.float64)
+    cube = np.asarray(world.position[1], np.float64)
     tool = np.asarray(world.gripper.position, np.float64)
     goal = np.linalg.norm(cube[:2] - np.asarray(task.goal))
     begin = np.linalg.norm(cube[:2] - np.asarray(task.start))
