@@ -8,8 +8,10 @@ from envs.robot.groups import (
     intercept,
     recall_colours,
     remember,
+    rotate,
     shell_game,
     shell_game_moves,
+    take_it_back,
 )
 from envs.robot.task import Tasks
 
@@ -20,4 +22,6 @@ TASKS: Tasks = {
     **blink_count.TASKS,
     **shell_game_moves.TASKS,
     **intercept.TASKS,
+    **rotate.TASKS,
+    **take_it_back.TASKS,
 }

@@ -162,9 +162,12 @@ def push(
     goal: Float[Array, "2"],
     radius: float,
     height: float,
-    slowly: float = 0.25,
+    slowly: float = 0.35,
 ) -> Float[Array, "5"]:
     """Go round behind a thing with closed fingers and push it to a goal.
+
+    What the fingers push sticks to them, so the thing goes where the hand goes, and the
+    hand goes straight ahead, neither turning nor making up for being a little aside.
 
     Args:
         world: as it is.
@@ -172,30 +175,28 @@ def push(
         goal: where its middle is to go.
         radius: of the thing, as far as it reaches back.
         height: of the fingers while they push.
-        slowly: share of full speed at which it is pushed at most.
+        slowly: share of full speed at which it is pushed at most. A hand that stops
+            loses 10 times its speed per second: above 0.37 of full speed that is more
+            than friction takes from the thing, which then slides past the goal.
     """
-    there, tool = world.position[row, :2], world.gripper.position
-    start, ready = behind(world, row, goal, radius)
-    low = tool[2] <= height + 0.01
+    tool = world.gripper.position
+    start, stands = behind(world, row, goal, radius)
+    pushes = stands & (tool[2] <= height + 0.01)
     above = tool[2] >= height + 2 * CLEAR - 0.02
     near = jnp.sqrt(((start - tool[:2]) ** 2).sum()) <= 0.01
     # Up, across, down; then along the line from the thing to its goal.
     flat = jnp.where(above | near, start, tool[:2])
     level = jnp.where(near, height, height + 2 * CLEAR)
-    around = arm.towards(world.gripper, jnp.stack([flat[0], flat[1], level]))
-    ahead = goal - there
-    left = jnp.sqrt((ahead**2).sum())
-    ahead = ahead / jnp.maximum(left, 1e-6)
-    offset = tool[:2] - there
-    aside = offset - (offset * ahead).sum() * ahead
-    wanted = tool[:2] + (left + 1e-3) * ahead - aside
-    target = jnp.stack([wanted[0], wanted[1], jnp.asarray(height, tool.dtype)])
-    forward = arm.towards(world.gripper, target)
-    size = jnp.sqrt((forward[:2] ** 2).sum())
-    share = jnp.minimum(1.0, slowly / jnp.maximum(size, 1e-6))
-    forward = forward.at[:2].multiply(share)
-    move = jnp.where(ready & low, forward, around)
-    return command(move, turning(world, jnp.arctan2(ahead[1], ahead[0])), -1.0)
+    around = jnp.stack([flat[0], flat[1], level])
+    ahead = goal - world.position[row, :2]
+    left = jnp.maximum(jnp.sqrt((ahead**2).sum()), 1e-6)
+    # `towards` limits each axis by itself, which would bend the way to a far goal.
+    most = slowly * arm.FASTEST * arm.CONTROL_STEP / arm.LAG
+    flat = tool[:2] + ahead * jnp.minimum(1.0, most / left)
+    forward = jnp.stack([flat[0], flat[1], jnp.asarray(height, tool.dtype)])
+    move = arm.towards(world.gripper, jnp.where(pushes, forward, around))
+    turn = turning(world, jnp.arctan2(ahead[1], ahead[0]), np.pi)
+    return command(move, jnp.where(pushes, 0.0, turn), -1.0)
 
 
 def alongside(

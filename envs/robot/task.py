@@ -21,7 +21,7 @@ from envs.robot import drawing, seen
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
-from envs.robot.touch import joint_speed, reach
+from envs.robot.touch import joint_speed, reach, touched
 
 Tasks = dict[str, tuple[type[Environment], dict[str, Any]]]
 """Classes and parameters by id."""
@@ -221,6 +221,10 @@ class RobotTask(Environment):
     def _secret(self, task: Any) -> Float[Array, " numbers"]:
         """What is hidden, as the observation `state` shows it."""
 
+    def _prompt(self, task: Any) -> Float[Array, " numbers"] | None:
+        """What the task is told in numbers at every step; None for nothing."""
+        del task
+
     def _strip(self, task: Any) -> UInt8[Array, "tiles 3"]:
         """What is hidden, as tiles for people."""
         return draw.select(self._secret(task) > 0.5, draw.PLUS, draw.MARK)
@@ -231,6 +235,26 @@ class RobotTask(Environment):
         For sweeps: what tasks have none of these leave unsaid.
         """
         return world.position[:1], 0.0
+
+    def sweep(
+        self, state: RobotState, kept: Int[Array, ""]
+    ) -> tuple[Int[Array, ""], Array]:
+        """Try everything in turn: go to each of `choices`, and on after resting there.
+
+        Args:
+            state: of the episode.
+            kept: all that a sweep keeps: 0 at first.
+
+        Returns:
+            what it keeps from here on, and the action.
+        """
+        places, within = self.choices(state.world)
+        rests, there = touched(state.world, places, within)
+        before = state._replace(time=state.time - 1)
+        rests &= (there == kept) & self.acts(before)
+        kept = kept + rests.astype(jnp.int32)
+        there = places[jnp.minimum(kept, len(places) - 1)]
+        return kept, self.go(state.world, there)
 
     def acts(self, state: RobotState) -> Bool[Array, ""]:
         """Whether choices count now."""
@@ -364,6 +388,8 @@ class RobotTask(Environment):
             "gripper": seen.proprioception(state.world.gripper),
             "things": seen.table(state.world, looks, self._appearance),
         }
+        if (prompt := self._prompt(state.task)) is not None:
+            shown["prompt"] = prompt.astype(jnp.float32)
         if self.observation == "state":
             shown["secret"] = self._secret(state.task).astype(jnp.float32)
         return shown
@@ -392,16 +418,23 @@ class RobotTask(Environment):
 
     @property
     def observation_space(self) -> spaces.Space:
-        """The gripper and, for each thing, where it is and what it looks like."""
+        """The gripper and, for each thing, where it is and what it looks like.
+
+        With what the task is told in numbers, if anything.
+        """
         things = len(self._things), seen.width(self._appearance)
         found: dict[str, spaces.Space] = {
             "gripper": spaces.Box(-np.inf, np.inf, (len(seen.GRIPPER),), np.float32),
             "things": spaces.Box(-np.inf, np.inf, things, np.float32),
         }
+        drawn = jax.eval_shape(self._deal, jax.random.key(0))[0]
+        told = {"prompt": self._prompt}
         if self.observation == "state":
-            drawn = jax.eval_shape(self._deal, jax.random.key(0))[0]
-            shape = jax.eval_shape(self._secret, drawn).shape
-            found["secret"] = spaces.Box(-np.inf, np.inf, shape, np.float32)
+            told["secret"] = self._secret
+        for key, tell in told.items():
+            numbers = jax.eval_shape(tell, drawn)
+            if numbers is not None:
+                found[key] = spaces.Box(-np.inf, np.inf, numbers.shape, np.float32)
         return spaces.Dict(found)
 
     @property

@@ -10,6 +10,11 @@ SLOW = 0.15
 """m/s up to which the gripper is at rest: .2 rad/s of a joint, at arm's length."""
 ARM = 0.75
 """Metres: a speed of the gripper divided by it stands for the speed of joints."""
+RISEN = 0.1
+"""Height above which a hand has let go of what lies on the table, metres: the fingers
+are then 4 cm above a thing of 5 cm."""
+STILL, STILL_TURN = 0.01, 0.05
+"""m/s and rad/s up to which a thing lies still."""
 
 
 def static(world: World) -> Bool[Array, ""]:
@@ -35,6 +40,14 @@ def touched(
     distances = distance(world, places)
     nearest = jnp.argmin(distances).astype(jnp.int32)
     return (distances[nearest] <= within) & static(world), nearest
+
+
+def let_go(world: World, row: int) -> Bool[Array, ""]:
+    """Whether a thing lies still, and the hand has risen from it."""
+    moves = (world.velocity[row] ** 2).sum() > STILL**2
+    turns = jnp.abs(world.spin[row]) > STILL_TURN
+    there = (world.held != row) & ~world.fallen[row]
+    return there & ~moves & ~turns & (world.gripper.position[2] >= RISEN)
 
 
 def reach(world: World, place: Float[Array, "3"]) -> Float[Array, "5"]:
