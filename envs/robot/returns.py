@@ -20,7 +20,6 @@ from jaxtyping import Array, PRNGKeyArray
 
 from envs.base import Card, Return, exact, simulated
 from envs.robot import measured
-from envs.robot.touch import touched
 from envs.spaces import sample
 
 PAPER = (
@@ -33,16 +32,34 @@ Policy = Callable[[PRNGKeyArray, Any, Any], tuple[Any, Array]]
 """Key, state of the task and what the policy keeps, to what it keeps and the action."""
 
 
-def card(task: Any, *, ways: int, note: str, **told: Any) -> Card:
+def card(
+    task: Any,
+    *,
+    note: str,
+    ways: int = 1,
+    blind: Return | None = None,
+    outside_memory: bool = False,
+    **told: Any,
+) -> Card:
     """The card of a task in which one of `ways` answers is right, all as likely.
 
     By the original's rules it is no memory that succeeds, but a sweep, or the place of
     the gripper; the memoryless share is then what a sweep reaches.
+
+    Args:
+        task: whose card it is.
+        note: what the blind guess is, or why it is no better.
+        ways: how many answers there are.
+        blind: the share of the best blind guess, where answers cannot be counted.
+        outside_memory: whether the gripper's place can keep the answer all the same.
+        told: the rest of the card.
     """
     floor, oracle, sweep = shares(task)
-    memoryless = exact(1 / ways, note)
+    memoryless = exact(1 / ways) if blind is None else blind
+    guess = memoryless.value or 0.0
+    memoryless = memoryless._replace(note=note)
     if not task.committed:
-        best = max(sweep, 1 / ways)
+        best = max(sweep, guess)
         note = "by trying everything in turn; more if the gripper's place keeps the cue"
         memoryless = _told(best, _fewer(EPISODES), note)
     seen = "the scripted policy needs only what has been seen"
@@ -54,7 +71,7 @@ def card(task: Any, *, ways: int, note: str, **told: Any) -> Card:
         recall=_told(oracle, _fewer(EPISODES), seen),
         oracle=_told(oracle, _fewer(EPISODES)),
         max_episode_steps=task.max_steps,
-        outside_memory=not task.committed,
+        outside_memory=outside_memory or not task.committed,
         measure="success",
         **told,
     )
@@ -138,18 +155,7 @@ def _by_script(task: Any) -> Policy:
 
 
 def _by_sweep(task: Any) -> Policy:
-    """Goes to each choice in turn, and on once it has rested there."""
-
-    def act(key: PRNGKeyArray, state: Any, kept: Array) -> tuple[Array, Array]:
-        places, within = task.choices(state.world)
-        rests, there = touched(state.world, places, within)
-        before = state._replace(time=state.time - 1)
-        rests &= (there == kept) & task.acts(before)
-        kept = kept + rests.astype(jnp.int32)
-        there = places[jnp.minimum(kept, len(places) - 1)]
-        return kept, task.go(state.world, there)
-
-    return act
+    return lambda key, state, kept: task.sweep(state, kept)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from envs.robot import drawing, seen
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
-from envs.robot.touch import joint_speed, reach
+from envs.robot.touch import joint_speed, reach, touched
 
 Tasks = dict[str, tuple[type[Environment], dict[str, Any]]]
 """Classes and parameters by id."""
@@ -225,6 +225,26 @@ class RobotTask(Environment):
         For sweeps: what tasks have none of these leave unsaid.
         """
         return world.position[:1], 0.0
+
+    def sweep(
+        self, state: RobotState, kept: Int[Array, ""]
+    ) -> tuple[Int[Array, ""], Array]:
+        """Try everything in turn: go to each of `choices`, and on after resting there.
+
+        Args:
+            state: of the episode.
+            kept: all that a sweep keeps: 0 at first.
+
+        Returns:
+            what it keeps from here on, and the action.
+        """
+        places, within = self.choices(state.world)
+        rests, there = touched(state.world, places, within)
+        before = state._replace(time=state.time - 1)
+        rests &= (there == kept) & self.acts(before)
+        kept = kept + rests.astype(jnp.int32)
+        there = places[jnp.minimum(kept, len(places) - 1)]
+        return kept, self.go(state.world, there)
 
     def acts(self, state: RobotState) -> Bool[Array, ""]:
         """Whether choices count now."""
