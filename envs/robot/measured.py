@@ -130,7 +130,11 @@ SHARES: dict[str, tuple[float, float, float]] = {
     "TimedTransferHard-v0": (0.0, 1.0, 0.0),
     "TimedTransferHard-v0 original": (0.0, 1.0, 1.0),
     "TimedTransferHardLong-v0": (0.0, 1.0, 0.0),
+    "TimedTransferHardLong-v0 original": (0.0, 1.0, 1.0),
     "TraceShapeEasy-v0": (0.0, 1.0, 0.0),
     "TraceShapeEasy-v0 original": (0.0, 1.0, 1.0),
     "TraceShapeMedium-v0": (0.0, 1.0, 0.0),
+    "TraceShapeMedium-v0 original": (0.0, 1.0, 0.87),
+    "TraceShapeHard-v0": (0.0, 1.0, 0.0),
+    "TraceShapeSeqEasy-v0": (0.0, 1.0, 0.0),
 }

@@ -81,7 +81,8 @@ class TraceShape(RobotTask):
     further back than any path reaches. In both, a press before all is traced is a
     failure, nothing hidden is in the way, and no cue beside the picture tells the list
     of shapes, as the original's does. The last eight points are not checked, nor are
-    they there. It has no older line of this task.
+    they there. Leaving the path has the price of its early press, 2. It has no older
+    line of this task.
 
     Attributes:
         shapes: how many kinds of path occur: circles; squares too; triangles too.
