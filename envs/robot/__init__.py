@@ -12,6 +12,8 @@ from envs.robot.groups import (
     shell_game,
     shell_game_moves,
     take_it_back,
+    timed_transfer,
+    trace_shape,
 )
 from envs.robot.task import Tasks
 
@@ -24,4 +26,6 @@ TASKS: Tasks = {
     **intercept.TASKS,
     **rotate.TASKS,
     **take_it_back.TASKS,
+    **timed_transfer.TASKS,
+    **trace_shape.TASKS,
 }
