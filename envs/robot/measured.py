@@ -163,4 +163,10 @@ SHARES: dict[str, tuple[float, float, float]] = {
     "TraceShapeMedium-v0 original": (0.0, 1.0, 0.87),
     "TraceShapeHard-v0": (0.0, 1.0, 0.0),
     "TraceShapeSeqEasy-v0": (0.0, 1.0, 0.0),
+    "TraceShapeHard-v0 original": (0.0, 1.0, 1.0),
+    "TraceShapeSeqEasy-v0 original": (0.0, 1.0, 0.842),
+    "TraceShapeSeqMedium-v0": (0.0, 1.0, 0.0),
+    "TraceShapeSeqMedium-v0 original": (0.0, 1.0, 0.85),
+    "TraceShapeSeqHard-v0": (0.0, 1.0, 0.0),
+    "TraceShapeSeqHard-v0 original": (0.0, 1.0, 0.877),
 }
