@@ -3,7 +3,14 @@
 The groups of MIKASA-Robo with a gripper above a table. See docs/robots.md.
 """
 
-from envs.robot.groups import blink_count, recall_colours, remember, shell_game
+from envs.robot.groups import (
+    batteries_checker,
+    blink_count,
+    gather_and_recall,
+    recall_colours,
+    remember,
+    shell_game,
+)
 from envs.robot.task import Tasks
 
 TASKS: Tasks = {
@@ -11,4 +18,6 @@ TASKS: Tasks = {
     **shell_game.TASKS,
     **recall_colours.TASKS,
     **blink_count.TASKS,
+    **gather_and_recall.TASKS,
+    **batteries_checker.TASKS,
 }

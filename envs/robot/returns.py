@@ -33,8 +33,10 @@ Policy = Callable[[PRNGKeyArray, Any, Any], tuple[Any, Array]]
 """Key, state of the task and what the policy keeps, to what it keeps and the action."""
 
 
-def card(task: Any, *, ways: int, note: str, **told: Any) -> Card:
+def card(task: Any, *, ways: int | float, note: str, **told: Any) -> Card:
     """The card of a task in which one of `ways` answers is right, all as likely.
+
+    Where a guess is not of one answer, `ways` is one over the share that succeeds.
 
     By the original's rules it is no memory that succeeds, but a sweep, or the place of
     the gripper; the memoryless share is then what a sweep reaches.
@@ -138,7 +140,12 @@ def _by_script(task: Any) -> Policy:
 
 
 def _by_sweep(task: Any) -> Policy:
-    """Goes to each choice in turn, and on once it has rested there."""
+    """Goes to each choice in turn, and on once it has rested there.
+
+    A task may have a sweep of its own.
+    """
+    if task.sweep is not None:
+        return task.sweep
 
     def act(key: PRNGKeyArray, state: Any, kept: Array) -> tuple[Array, Array]:
         places, within = task.choices(state.world)

@@ -7,7 +7,7 @@ what a script does with the things, what counts as a choice and as success.
 import abc
 import dataclasses
 import itertools
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -218,6 +218,11 @@ class RobotTask(Environment):
     def _strip(self, task: Any) -> UInt8[Array, "tiles 3"]:
         """What is hidden, as tiles for people."""
         return draw.select(self._secret(task) > 0.5, draw.PLUS, draw.MARK)
+
+    sweep: ClassVar[Any] = None
+    """A method that plays by the original's rules without memory, where going to each
+    of `choices` in turn is not how: key, state and a number that it keeps, to that
+    number and the action. It keeps only what chance has decided."""
 
     def choices(self, world: World) -> tuple[Float[Array, "choices 3"], float]:
         """Where the gripper may rest to choose, and how near in metres.

@@ -122,3 +122,12 @@ def test_things_must_be_alike_and_first():
     for things in ((CUBE, cube(0.03, moves=True)), (ball(), CUBE), (ball(),)):
         with pytest.raises(ValueError, match="moves one thing at a time needs equal"):
             OneAtATime(things)
+
+
+def test_what_stands_on_another_leaves_the_hand_to_others():
+    table = OneAtATime((CUBE, CUBE, CUBE))
+    places = (0, 0, 0.06), (0, 0, 0.02), (0.2, 0, 0.02)
+    position = jnp.asarray(places, jnp.float32)
+    gripper = arm.resting(jnp.array([0.2, 0, 0.05], jnp.float32))
+    now = table.start(gripper, position, jnp.zeros(3, jnp.float32), jnp.ones(3, bool))
+    assert int(table.chosen(now, now.gripper)) == 2
