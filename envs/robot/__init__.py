@@ -4,7 +4,9 @@ The groups of MIKASA-Robo with a gripper above a table. See docs/robots.md.
 """
 
 from envs.robot.groups import (
+    batteries_checker,
     blink_count,
+    gather_and_recall,
     intercept,
     recall_colours,
     remember,
@@ -28,4 +30,6 @@ TASKS: Tasks = {
     **take_it_back.TASKS,
     **timed_transfer.TASKS,
     **trace_shape.TASKS,
+    **gather_and_recall.TASKS,
+    **batteries_checker.TASKS,
 }

@@ -49,10 +49,10 @@ class Button(NamedTuple):
             been completed by lifting.
         """
         depth = press_depth(tool, place)
-        pressed = ~self.down & (depth >= _PRESS * TRAVEL)
+        hit = ~self.down & pressed(depth)
         high = tool[2] >= PRESSED_AT + LIFT
-        lifted = self.down & (depth <= _ARM * TRAVEL) & high
-        return Button((self.down & ~lifted) | pressed), pressed, lifted
+        lifted = self.down & ready(depth) & high
+        return Button((self.down & ~lifted) | hit), hit, lifted
 
 
 def fresh() -> Button:
@@ -60,12 +60,30 @@ def fresh() -> Button:
     return Button(jnp.zeros((), bool))
 
 
-def press_depth(tool: Float[Array, "3"], place: Float[Array, "3"]) -> Float[Array, ""]:
-    """How far the cap is pushed in, from 0 to `TRAVEL`."""
+def press_depth(
+    tool: Float[Array, "3"], place: Float[Array, "3"], radius: float = _RADIUS
+) -> Float[Array, ""]:
+    """How far the cap is pushed in, from 0 to `TRAVEL`.
+
+    Args:
+        tool: its centre point.
+        place: the button's.
+        radius: how far beside the middle a press counts, metres.
+    """
     offset = tool[:2] - place[:2]
-    over = (offset**2).sum() <= _RADIUS**2
+    over = (offset**2).sum() <= radius**2
     depth = jnp.clip(_CAP_TOP + _TOOL - tool[2], 0.0, TRAVEL)
     return jnp.where(over, depth, jnp.zeros_like(depth))
+
+
+def pressed(depth: Float[Array, "*caps"]) -> Bool[Array, "*caps"]:
+    """Whether a cap that is pushed in so far counts as pressed."""
+    return depth >= _PRESS * TRAVEL
+
+
+def ready(depth: Float[Array, "*caps"]) -> Bool[Array, "*caps"]:
+    """Whether a cap that is pushed in so far may be pressed again."""
+    return depth <= _ARM * TRAVEL
 
 
 def stroke(

@@ -31,7 +31,9 @@ def from_above(
     x, y = (_SCALE * across)[:, None], (_SCALE * across)[None, :]
     colour = jnp.zeros(len(things), jnp.int32) if looks.colour is None else looks.colour
     image = draw.canvas(SIZE, SIZE)
-    for i, thing in enumerate(things):
+    # What is wide lies below what may stand on it.
+    for i in sorted(range(len(things)), key=lambda i: -things[i].half[0]):
+        thing = things[i]
         place = world.position[i].astype(jnp.float32)
         yaw = world.yaw[i].astype(jnp.float32)
         cosine, sine = jnp.cos(yaw), jnp.sin(yaw)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from envs.robot import button
 from envs.robot.tabletop import World
 from envs.robot.tabletop import gripper as arm
 
@@ -133,6 +134,16 @@ def lift(world: World, height: float = CARRY) -> Float[Array, "5"]:
     """Straight up, with open fingers."""
     tool = world.gripper.position
     return command(arm.towards(world.gripper, tool.at[2].set(height)), fingers=1.0)
+
+
+def press(world: World, place: Float[Array, "3"]) -> Float[Array, "5"]:
+    """Straight up out of what stands here, then to a button and down on it."""
+    tool = world.gripper.position
+    aside = ((tool - place)[:2] ** 2).sum() > 0.03**2
+    low = tool[2] < CARRY - 0.02
+    goal = button.stroke(tool, place, jnp.zeros((), bool))
+    stroke = command(arm.towards(world.gripper, goal))
+    return jnp.where(aside & low, lift(world), stroke)
 
 
 def behind(

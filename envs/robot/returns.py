@@ -43,6 +43,8 @@ def card(
 ) -> Card:
     """The card of a task in which one of `ways` answers is right, all as likely.
 
+    Where a guess is not of one answer, `ways` is one over the share that succeeds.
+
     By the original's rules it is no memory that succeeds, but a sweep, or the place of
     the gripper; the memoryless share is then what a sweep reaches.
 
@@ -155,7 +157,7 @@ def _by_script(task: Any) -> Policy:
 
 
 def _by_sweep(task: Any) -> Policy:
-    return lambda key, state, kept: task.sweep(state, kept)
+    return task.sweep
 
 
 def main() -> None:

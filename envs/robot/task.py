@@ -237,17 +237,21 @@ class RobotTask(Environment):
         return world.position[:1], 0.0
 
     def sweep(
-        self, state: RobotState, kept: Int[Array, ""]
+        self, key: PRNGKeyArray, state: RobotState, kept: Int[Array, ""]
     ) -> tuple[Int[Array, ""], Array]:
         """Try everything in turn: go to each of `choices`, and on after resting there.
 
+        What plays by the original's rules without memory; a task may have its own.
+
         Args:
+            key: of a sweep that leaves something to chance.
             state: of the episode.
             kept: all that a sweep keeps: 0 at first.
 
         Returns:
             what it keeps from here on, and the action.
         """
+        del key
         places, within = self.choices(state.world)
         rests, there = touched(state.world, places, within)
         before = state._replace(time=state.time - 1)

@@ -62,6 +62,8 @@ TWO_PER_FAMILY = [
     "ShellGameShuffleColorLampTouch-v0",
     "ChainOfColors3-v0",
     "BlinkCountButtonPressEasy-v0",
+    "GatherAndRecall3-v0",
+    "BatteriesCheckerEasy3-v0",
     "TMazePixels-v0",
     "ProbeCopyBit-v0",
     "ProbeContinuousAction-v0",

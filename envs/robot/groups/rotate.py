@@ -176,9 +176,10 @@ class Rotate(RobotTask):
         return jnp.where(turned, ends, takes)
 
     def sweep(
-        self, state: Any, kept: Int[Array, ""]
+        self, key: PRNGKeyArray, state: Any, kept: Int[Array, ""]
     ) -> tuple[Int[Array, ""], Float[Array, "5"]]:
         """Turn the way that the prompt says, resting every .175 rad."""
+        del key
         world = state.world
         hold = jnp.zeros_like(world.gripper.position)
         turn = jnp.asarray(_STROKE)[kept % len(_STROKE)].astype(hold.dtype)

@@ -147,8 +147,11 @@ class MovingMugs(ShellGame):
     def _aim(self, task: Any, world: World, time: Int[Array, ""]) -> Float[Array, "5"]:
         return self._handle(task, world, task.target)
 
-    def sweep(self, state: Any, kept: Int[Array, ""]) -> tuple[Array, Array]:
+    def sweep(
+        self, key: PRNGKeyArray, state: Any, kept: Int[Array, ""]
+    ) -> tuple[Array, Array]:
         """Brings one mug after the other to its goal: `kept` of them so far."""
+        del key
         mug = jnp.minimum(kept, MUGS - 1)
         left, within = self._left(state.task, state.world, mug)
         there = (left <= within) & self._rests(state.world) & self.acts(state)

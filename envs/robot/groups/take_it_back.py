@@ -194,9 +194,10 @@ class TakeItBack(RobotTask):
         return jnp.where(there & (slow | ~held), ends, takes)
 
     def sweep(
-        self, state: Any, kept: Int[Array, ""]
+        self, key: PRNGKeyArray, state: Any, kept: Int[Array, ""]
     ) -> tuple[Int[Array, ""], Float[Array, "5"]]:
         """Drag the cube to the goal, and then by all places where it may have been."""
+        del key
         task, world = state.task, state.world
         along = jnp.asarray(_ALONG, world.position.dtype)[kept]
         back = task.reached_at >= 0

@@ -287,9 +287,10 @@ class TimedTransfer(RobotTask):
         return jnp.where(world.held == _CUBE, carry, handling.pick(world, _CUBE))
 
     def sweep(
-        self, state: RobotState, kept: Int[Array, ""]
+        self, key: PRNGKeyArray, state: RobotState, kept: Int[Array, ""]
     ) -> tuple[Int[Array, ""], Array]:
         """Fetch the cube and carry it so slowly that it arrives in the window."""
+        del key
         world = state.world
         there, goal = world.position[_CUBE], world.position[_GOAL]
         steps = self.delay + sum(self.signal) / 2 - _FETCHED

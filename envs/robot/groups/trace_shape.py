@@ -258,9 +258,10 @@ class TraceShape(RobotTask):
         return command
 
     def sweep(
-        self, state: RobotState, kept: Int[Array, ""]
+        self, key: PRNGKeyArray, state: RobotState, kept: Int[Array, ""]
     ) -> tuple[Int[Array, ""], Array]:
         """Carry the cube to and fro over all that a path about the centre can reach."""
+        del key
         task, world = state.task, state.world
         half = paths.RADIUS[1] * (np.sqrt(2) if self.shapes > 1 else 1.0)
         rows = int(np.ceil(2 * half / _ROW)) + 1

@@ -8,6 +8,8 @@ import pytest
 
 import envs
 from envs.robot import TASKS, measured, returns
+from envs.robot.groups.batteries_checker import BatteriesChecker
+from envs.robot.groups.gather_and_recall import GatherAndRecall
 from envs.robot.groups.intercept import Intercept
 from envs.robot.groups.remember import Remember
 from envs.robot.groups.rotate import Rotate
@@ -55,6 +57,11 @@ def test_a_sweep_reaches_more_than_a_guess_by_the_originals_rules():
             assert sweep == 1 or task.max_steps <= LONG
         elif isinstance(task, TimedTransfer | TraceShape):
             assert card.memoryless.value == sweep > 10 * ours.memoryless.value
+        elif isinstance(task, BatteriesChecker):  # at random, with replacement
+            assert card.memoryless.value == sweep > 2 * ours.memoryless.value
+        elif isinstance(task, GatherAndRecall):  # one: pressed while it flashes
+            assert card.memoryless.value == max(sweep, 1 / 3)
+            assert (sweep > 0.8) == (task.cubes == 1) and sweep > 0.25
         else:  # nothing to sweep: a wrong touch or press cannot be undone there, too
             assert card.memoryless.value == ours.memoryless.value and not sweep
 

@@ -35,7 +35,7 @@ def played(env, policy):
     steps = []
     while not ended:
         if policy == "sweep":
-            kept, action = sweep(state, kept)
+            kept, action = sweep(jax.random.key(0), state, kept)
         elif policy == "lift" and int(state.task.moved_at) >= 0:
             action = handling.lift(state.world)
         else:

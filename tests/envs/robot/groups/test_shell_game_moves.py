@@ -269,14 +269,19 @@ def test_a_sweep_goes_on_to_the_next_mug(env):
     original = dataclasses.replace(env, committed=False)
     state = acting(env)
     none = jnp.int32(0)
-    assert original.sweep(state, none)[0] == 0
+    assert original.sweep(jax.random.key(0), state, none)[0] == 0
     goal = original._goal_of(state.task, none)
     position = state.world.position.at[0].set(goal)
     there = state._replace(world=state.world._replace(position=position))
-    assert original.sweep(there, none)[0] == 1
-    assert original.sweep(there._replace(time=jnp.int32(0)), none)[0] == 0
+    assert original.sweep(jax.random.key(0), there, none)[0] == 1
+    assert (
+        original.sweep(jax.random.key(0), there._replace(time=jnp.int32(0)), none)[0]
+        == 0
+    )
     before = jax.jit(original._handle)(state.task, there.world, jnp.int32(1))
-    np.testing.assert_allclose(original.sweep(there, none)[1], before, atol=1e-6)
+    np.testing.assert_allclose(
+        original.sweep(jax.random.key(0), there, none)[1], before, atol=1e-6
+    )
 
 
 def test_cards():
