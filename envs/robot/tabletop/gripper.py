@@ -46,7 +46,9 @@ def advance(gripper: Gripper, command: Float[Array, "5"]) -> Gripper:
     command = jnp.clip(command, -1.0, 1.0).astype(gripper.position.dtype)
     velocity = _follow(gripper.velocity, FASTEST * command[:3], ACCELERATION)
     moved = gripper.position + CONTROL_STEP * velocity
-    position = jnp.clip(moved, LOWEST, HIGHEST).astype(moved.dtype)
+    # Of the same type: `clip` is compiled, and kept for all calls that look alike.
+    lowest, highest = LOWEST.astype(moved.dtype), HIGHEST.astype(moved.dtype)
+    position = jnp.clip(moved, lowest, highest)
     spin = _follow(gripper.spin, FASTEST_TURN * command[3], TURN_ACCELERATION)
     wanted = gripper.opening + CONTROL_STEP * FINGER_SPEED * command[4]
     opening = jnp.clip(wanted, 0.0, WIDEST)
