@@ -20,7 +20,7 @@ from envs.robot.groups.batteries_checker import (
     BatteriesChecker,
     Events,
 )
-from tests.envs.robot.playing import same, start, step, with_task
+from tests.envs.robot.playing import compiled, same, start, step, with_task
 
 HARD = BatteriesChecker(easy=False, reward_mode="dense", max_steps=1080)
 ORIGINAL = dataclasses.replace(HARD, committed=False)
@@ -365,6 +365,29 @@ def test_coupons():
     signs = (math.comb(3, k) * (-1) ** k * (1 - k / 3) ** 9 for k in range(4))
     assert collected(3, 9) == pytest.approx(sum(signs))
     assert collected(3, 3) == pytest.approx(6 / 27)
+
+
+@pytest.mark.parametrize(
+    "id", [IDS[2], *(pytest.param(i, marks=pytest.mark.slow) for i in IDS)]
+)
+def test_at_random_within_the_original_time(id):
+    """What was played, against draws with replacement at the script's pace.
+
+    Not every test takes the same, so that the last draw may come too late.
+    """
+    env = envs.make(id, committed=False, reward_mode="sparse")
+    state, ended = start(env, 0)[1], False
+    while not ended:
+        action = compiled(env)[2](jax.random.key(0), state)
+        _, state, _, ended, _, info = step(env, state, action)
+    assert info["success"]
+    pace = int(state.time) / env.batteries
+    draws = int(env.max_steps // pace)
+    played = env.card.memoryless
+    least, most = (collected(env.batteries, n) for n in (draws - 1, draws))
+    assert played.how == "simulated" and env.card.outside_memory
+    half = played.half_width
+    assert least - half <= played.value <= most + half
 
 
 def test_bad_parameters():
