@@ -92,7 +92,7 @@ def mistaken(task: Any, answers: Any, others: Any, *, whole: bool) -> Any:
         return other if drawn and (counted or whole) else now
 
     found = jax.tree.map(swap, task, answers, others)
-    return found._replace(clock=task.clock)
+    return found._replace(clock=task.clock) if hasattr(task, "clock") else found
 
 
 def episodes(task: Any) -> tuple[Episode, Episode | None]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from envs.base import Card, float_dtype
+from envs.base import Card, exact, float_dtype
 from envs.robot import button, handling, layout, returns
 from envs.robot.one_at_a_time import OneAtATime
 from envs.robot.seen import Appearance, Looks
@@ -322,7 +322,7 @@ class BatteriesChecker(RobotTask):
             self,
             memory="checklist",
             horizon=(1, self.max_steps - 1),
-            ways=count**count / math.factorial(count),
+            blind=exact(math.factorial(count) / count**count),
             note="each test begins alike, and none is to be tested twice: N! / N^N",
             phases=PHASES,
         )
