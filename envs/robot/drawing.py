@@ -22,13 +22,26 @@ COLOURS = {
 
 
 def from_above(
-    things: tuple[Thing, ...], world: World, looks: Looks, colours: tuple[str, ...]
+    things: tuple[Thing, ...],
+    world: World,
+    looks: Looks,
+    colours: tuple[str, ...],
+    view: float = 1.0,
 ) -> UInt8[Array, "size size 3"]:
-    """What is visible, in its colour, and the gripper as a ring, smaller when low."""
+    """What is visible, in its colour, and the gripper as a ring, smaller when low.
+
+    Args:
+        things: of the table.
+        world: as it is.
+        looks: what they look like.
+        colours: that they may have, by name.
+        view: how many times as much of the table is seen as usual.
+    """
+    scale = _SCALE * view
     names = colours or ("",)
     table = jnp.asarray(np.array([COLOURS[name] for name in names], np.uint8))
     across = (SIZE - 1) / 2 - jnp.arange(SIZE, dtype=jnp.float32)
-    x, y = (_SCALE * across)[:, None], (_SCALE * across)[None, :]
+    x, y = (scale * across)[:, None], (scale * across)[None, :]
     colour = jnp.zeros(len(things), jnp.int32) if looks.colour is None else looks.colour
     image = draw.canvas(SIZE, SIZE)
     # What is wide lies below what may stand on it.
@@ -39,7 +52,7 @@ def from_above(
         cosine, sine = jnp.cos(yaw), jnp.sin(yaw)
         along = cosine * (x - place[0]) + sine * (y - place[1])
         beside = cosine * (y - place[1]) - sine * (x - place[0])
-        half_x, half_y = (max(half, _SCALE) for half in thing.half[:2])
+        half_x, half_y = (max(half, scale) for half in thing.half[:2])
         if thing.form == "box":
             inside = (jnp.abs(along) <= half_x) & (jnp.abs(beside) <= half_y)
         else:
@@ -49,5 +62,5 @@ def from_above(
     tool = world.gripper.position.astype(jnp.float32)
     distance = jnp.sqrt((x - tool[0]) ** 2 + (y - tool[1]) ** 2)
     radius = 0.02 + 0.15 * tool[2]
-    ring = jnp.abs(distance - radius) <= 0.7 * _SCALE
+    ring = jnp.abs(distance - radius) <= 0.7 * scale
     return jnp.where(ring[..., None], jnp.asarray(draw.AGENT), image)

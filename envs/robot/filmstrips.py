@@ -21,7 +21,7 @@ from envs.robot import views
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images" / "robots"
 SIZE, GAP, LABEL = 192, 4, 15
 """Pixels: a frame's width, between frames, and the height of a line of text."""
-LEADING, BETWEEN, ACTING = 3, 2, 3
+LEADING, BETWEEN, ACTING = 3, 3, 3
 """Frames at most of what is shown first, of each phase between, and of the choice."""
 SEEDS = 6
 """Episodes in which a wrong answer is looked for."""
@@ -128,7 +128,7 @@ def chosen(task: Any, episode: Episode) -> list[Shot]:
             continue
         most = LEADING if phase == phases[0] else BETWEEN
         found += _spread(list(_different(task, shots)), most)
-    return found
+    return sorted(found, key=lambda shot: shot.time)
 
 
 def _different(task: Any, shots: list[Shot]) -> Iterator[Shot]:

@@ -173,6 +173,11 @@ class RobotTask(Environment):
         return 0.0
 
     @property
+    def _view(self) -> float:
+        """How many times as much of the table pictures show as usual."""
+        return 1.0
+
+    @property
     def _smoothness(self) -> tuple[float, float, float]:
         """What actions, their changes and speed cost in dense rewards."""
         return (0.0, 0.0, 0.0)
@@ -414,7 +419,7 @@ class RobotTask(Environment):
         """The table from above; in the strip what is hidden."""
         looks = self._looks(state.task, state.world, state.time)
         scene = drawing.from_above(
-            self._things, state.world, looks, self._appearance.colours
+            self._things, state.world, looks, self._appearance.colours, self._view
         )
         told = self._strip(state.task)
         width = max(2, draw.SCENE // len(told))

@@ -47,8 +47,9 @@ def views(task: Any, state: Any, size: int) -> Picture:
     world, looks = jax.tree.map(np.asarray, _now(task)(state))
     things, paints = task._things, _paints(task, looks, len(task._things))
     shapes = [_shape(task, looks, i, thing) for i, thing in enumerate(things)]
-    over = above(things, world, looks, paints, shapes, size)
-    front = from_front(things, world, looks, paints, shapes, size)
+    pixel = ACROSS * task._view / size
+    over = above(things, world, looks, paints, shapes, size, pixel)
+    front = from_front(things, world, looks, paints, shapes, size, pixel)
     line = np.full((max(1, size // 100), size, 3), _LINE, np.uint8)
     return np.concatenate([over, line, front])
 
@@ -106,9 +107,9 @@ def above(
     paints: UInt8[np.ndarray, "things 3"],
     shapes: list[str],
     size: int,
+    pixel: float,
 ) -> Picture:
-    """From above; what is higher covers what is lower."""
-    pixel = ACROSS / size
+    """From above; what is higher covers what is lower. A pixel is so many metres."""
     centre = ((size - 1) / 2 - np.arange(size)) * pixel
     x, y = np.meshgrid(centre, centre, indexing="ij")
     image = np.broadcast_to(np.array(_TABLE, np.uint8), (size, size, 3)).copy()
@@ -137,9 +138,10 @@ def from_front(
     paints: UInt8[np.ndarray, "things 3"],
     shapes: list[str],
     size: int,
+    pixel: float,
 ) -> Picture:
     """From the robot's side: its left is left, and what is nearer covers the rest."""
-    rows, pixel = _front_rows(size), ACROSS / size
+    rows = _front_rows(size)
     y = ((size - 1) / 2 - np.arange(size))[None, :] * pixel
     z = (rows - 0.5 - np.arange(rows))[:, None] * pixel
     y, z = np.broadcast_arrays(y, z)

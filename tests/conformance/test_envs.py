@@ -130,6 +130,7 @@ def test_representatives():
     assert sorted(numbered) == sorted(
         [
             *("RememberColor3-v0", "BunchOfColors3-v0"),
+            *("GatherAndRecall1-v0", "BatteriesCheckerEasy3-v0"),
             *("BalletSymbolic2Delay16-v0", "BalletSymbolic8Delay48-v0"),
             *("MemoryLength1-v0", "MemoryLength100-v0"),
             *("MemorySize1-v0", "MemorySize40-v0"),

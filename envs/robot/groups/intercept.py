@@ -89,6 +89,11 @@ class Intercept(RobotTask):
             )
 
     @property
+    def _view(self) -> float:
+        """The ball comes from far to the right."""
+        return 2.4
+
+    @property
     def _value(self) -> float:
         return 300.0 if self.grab else 30.0
 

@@ -110,6 +110,11 @@ class TraceShape(RobotTask):
         clock.check_ranges(name, self.max_steps, wait=cue)
 
     @property
+    def _view(self) -> float:
+        """The cube stands behind all paths."""
+        return 1.2
+
+    @property
     def _value(self) -> float:
         return 40.0 if self.confirm else 30.0
 

@@ -37,6 +37,16 @@ def hand_at(state, place, yaw=0.0, opening=0.08):
     return state._replace(world=state.world._replace(gripper=hand))
 
 
+def test_what_comes_from_far_is_in_the_picture():
+    env = envs.make("InterceptSlow-v0")
+    state = jax.jit(env.reset)(jax.random.key(0))[1]
+    assert float(state.world.position[1, 1]) < -0.6
+    images = np.asarray(env.render(state))[:64], views.views(env, state, SIZE)[:SIZE]
+    for image in images:
+        rows = columns_of(image, COLOURS["red"])
+        assert len(rows) and rows[:, 1].min() > 0.8 * image.shape[1]
+
+
 def test_things_are_where_they_are():
     """A mug's middle, by hand: 1 pixel is .84 m / 120; up is away, left is left."""
     state = hiding()
