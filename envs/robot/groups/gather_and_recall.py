@@ -325,11 +325,16 @@ def _cluster(count: int) -> np.ndarray:
 
 
 def _places(count: int) -> np.ndarray:
-    """Where the scripted policy puts them, from the middle of the disc, [count, 3]."""
+    """Where the scripted policy puts them, from the middle of the disc, [count, 3].
+
+    In rows of three along x, so far apart along y that the fingers, which close along
+    it, have room between two rows where things do push each other (in MuJoCo).
+    """
     if count == 1:
         return np.array([[-0.08, 0.0, 0.0]])
     index = np.arange(count)
-    return 0.05 * np.stack([index // 3 - 1, index % 3 - 1, 0 * index], axis=1)
+    x, y = 0.045 * (index % 3 - 1), 0.08 * (index // 3 - (count - 1) // 3 / 2)
+    return np.stack([x, y, 0 * index], axis=1)
 
 
 def _ids() -> Tasks:
