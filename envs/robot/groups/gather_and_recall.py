@@ -217,7 +217,7 @@ class GatherAndRecall(RobotTask):
     ) -> tuple[Gathering, Outcome]:
         now = self._on_disc(world)
         there = now if self.committed else task.there | now
-        starts = (task.begins == _NEVER) & (there.sum() >= task.enough)
+        starts = (task.begins == _NEVER) & (there.sum(dtype=jnp.int32) >= task.enough)
         begins = jnp.where(starts, time + 1, task.begins)
         task = task._replace(there=there, together=now.all(), begins=begins)
         depths = jax.vmap(
@@ -278,7 +278,8 @@ class GatherAndRecall(RobotTask):
         """
         task, world = state.task, state.world
         near = jnp.argmin(distance(world, self._buttons(world)[:, :2]))
-        which = jnp.where(task.lit(state.time), task.colour, near).astype(jnp.int32)
+        near = near.astype(jnp.int32)
+        which = jnp.where(task.lit(state.time), task.colour, near)
         command = self._aim(task._replace(colour=which), world, state.time)
         if self.cubes == 1:  # let it fall on the edge, and be off
             place = self._buttons(world)[which].at[2].set(button.PRESSED_AT - 0.015)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -108,3 +109,14 @@ def test_intervals():
     assert none.half_width == pytest.approx(0.003) and none.episodes == 1000
     half = returns._told(0.5, 400)
     assert half.half_width == pytest.approx(1.96 * np.sqrt(0.25 / 400))
+
+
+def test_sweeps_keep_their_kinds_in_double_precision(x64):
+    """Steps, oracles and the rest are held to this by the table of guarantees."""
+    key, kept = jax.random.key(0), jax.ShapeDtypeStruct((), jnp.int32)
+    for target, id in {target: id for id, (target, _) in TASKS.items()}.items():
+        task = envs.make(id, committed=False)
+        state = jax.eval_shape(task.reset, key)[1]
+        after, action = jax.eval_shape(task.sweep, key, state, kept)
+        told = after.dtype, action.shape, action.dtype
+        assert told == (jnp.int32, (5,), jnp.float32), target
