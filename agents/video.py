@@ -8,7 +8,7 @@ where the task says that this choice uses the memory) and what it earned.
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from agents.load import Policy, load
 from envs import HostError, HostTask
 from envs.film import caption, save
 from envs.host import spread_seeds
+from envs.words import Parser
 
 FILM = 3
 """Use of the seeds of numpy environments."""
@@ -155,13 +156,6 @@ def action_name(agent: Agent, action: Any) -> str:
     return f"action: {np.round(np.asarray(action), 2).tolist()}"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one sentence, as `train.py` does."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m agents.video --help.\n")
-
-
 def _count(text: str) -> int:
     """A whole number, 1 or more."""
     number = convert(text, int, "--episodes")
@@ -172,7 +166,8 @@ def _count(text: str) -> int:
 
 def main() -> None:
     """Read the command line, film, say where the film is."""
-    parser = _Parser(
+    parser = Parser(
+        prog="python -m agents.video",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

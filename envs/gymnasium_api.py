@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from envs import registry
 from envs.base import Environment
+from envs.host import HostTask
 from envs.spaces import children
 from envs.vector import VectorEnv
 
@@ -78,7 +79,13 @@ def from_numpy(space: gymnasium.Space, element: Any) -> Any:
 def build(task: str | Environment, parameters: dict[str, Any]) -> Environment:
     """The task of that id with `parameters`, or the built task itself."""
     if isinstance(task, str):
-        return registry.make(task, **parameters)
+        made = registry.make(task, **parameters)
+        if isinstance(made, HostTask):
+            raise ValueError(
+                f"{task} with {parameters} is an environment of the host: "
+                f"gymnasium.make({made.id!r}, **envs.make({task!r}, ...).arguments)."
+            )
+        return made
     if parameters:
         raise ValueError(
             f"{task} is already built, so parameters {sorted(parameters)} would be "

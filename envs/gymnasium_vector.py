@@ -131,24 +131,13 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
             np.array(step.reward, np.float64),
             terminated,
             truncated,
-            self._infos(step, terminated | truncated),
+            same_step_infos(
+                self.observation_space,
+                {name: np.asarray(value) for name, value in step.info.items()},
+                step.final_observation,
+                terminated | truncated,
+            ),
         )
-
-    def _infos(self, step: Any, ended: np.ndarray) -> dict[str, Any]:
-        values = {name: np.asarray(value) for name, value in step.info.items()}
-        infos: dict[str, Any] = {}
-        if not ended.all():
-            infos |= _masked(values, ~ended)
-        if ended.any():
-            final = to_numpy(self.observation_space, step.final_observation)
-            rows = list(iterate(self.observation_space, final))
-            final_observations = np.full(self.num_envs, None, dtype=object)
-            for row in np.flatnonzero(ended):
-                final_observations[row] = rows[row]
-            infos |= {"final_obs": final_observations, "_final_obs": ended.copy()}
-            infos["final_info"] = _masked(values, ended)
-            infos["_final_info"] = ended.copy()
-        return infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture per stream, if a mode was chosen."""
@@ -156,6 +145,34 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
         draw = self._functions.render
         pictures = render_picture(self.task, self._asked, draw, state)
         return None if pictures is None else tuple(pictures)
+
+
+def same_step_infos(
+    space: gymnasium.Space,
+    values: dict[str, np.ndarray],
+    final_observation: Any,
+    ended: np.ndarray,
+) -> dict[str, Any]:
+    """Infos as Gymnasium's own vector environments of mode SAME_STEP give them.
+
+    Args:
+        space: of the observations of all streams.
+        values: what the steps themselves say, `[streams, ...]` each.
+        final_observation: what they led to, before any reset.
+        ended: `[streams]`.
+    """
+    infos: dict[str, Any] = {}
+    if not ended.all():
+        infos |= _masked(values, ~ended)
+    if ended.any():
+        rows = list(iterate(space, to_numpy(space, final_observation)))
+        final_observations = np.full(len(ended), None, dtype=object)
+        for row in np.flatnonzero(ended):
+            final_observations[row] = rows[row]
+        infos |= {"final_obs": final_observations, "_final_obs": ended.copy()}
+        infos["final_info"] = _masked(values, ended)
+        infos["_final_info"] = ended.copy()
+    return infos
 
 
 def _masked(values: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class HostPlayer:
         self._streams = min(agent.num_envs, episodes)
         self._seeds = spread_seeds(EVALUATION, seed, 0, episodes)
         self._vector: HostVector | None = None
+        self._told = False
 
         def act(
             params: Params,
@@ -87,17 +88,10 @@ class HostPlayer:
             if result is None:
                 return None
             played.append(result)
-        if any(result.success is not None for result in played):
-            nobody = np.zeros(self._streams, bool)
-            played = [
-                result
-                if result.success is not None
-                else result._replace(success=nobody)
-                for result in played
-            ]
-        return jax.tree.map(
+        episodes = jax.tree.map(
             lambda *parts: np.concatenate(parts)[: self._episodes], *played
         )
+        return episodes if self._told else episodes._replace(success=None)
 
     def close(self) -> None:
         """Close the environments."""
@@ -118,7 +112,7 @@ class HostPlayer:
         inputs = agent.first_inputs(observation, None, batch)
         memory_state = agent.initial_memory(params, batch)
         returns, lengths = np.zeros(batch), np.zeros(batch, np.int32)
-        finished, success = np.zeros(batch, bool), None
+        finished, success = np.zeros(batch, bool), np.zeros(batch, bool)
         for time in range(self._limit):
             if stopping():
                 return None
@@ -130,8 +124,8 @@ class HostPlayer:
             returns += np.where(finished, 0, step.reward)
             lengths += ~finished
             if step.success is not None:
-                before = np.zeros(batch, bool) if success is None else success
-                success = np.where(finished, before, step.success)
+                self._told = True
+                success = np.where(finished, success, step.success)
             finished = finished | step.terminated | step.truncated
             if finished.all():
                 break

@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.errors import HydraException
 
@@ -29,14 +29,7 @@ from envs.play import screen, window
 from envs.play.game import Game
 from envs.play.telling import summary
 from envs.registry import lookup
-from envs.words import value_of
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one sentence, as `train.py` does."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see python -m envs.play --help.\n")
+from envs.words import Parser, value_of
 
 
 def task_of(name: str, words: Sequence[str]) -> tuple[Environment, str]:
@@ -66,7 +59,13 @@ def task_of(name: str, words: Sequence[str]) -> tuple[Environment, str]:
                 f"{word!r} cannot be read: write field=value and quote values with "
                 "spaces or commas."
             ) from None
-    return envs.make(id, **given), ", ".join([id, *words])
+    task = envs.make(id, **given)
+    if isinstance(task, envs.HostTask):
+        raise ValueError(
+            f"{id} with {' '.join(words)} is stepped on the host, and only compiled "
+            "tasks can be played by hand; leave backend=mujoco out."
+        )
+    return task, ", ".join([id, *words])
 
 
 def _hashable(value: Any) -> Any:
@@ -91,8 +90,8 @@ def _play(game: Game, *, keys: str | None, windowed: bool) -> None:
         screen.play(game)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m envs.play",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from envs.robot import button
 from envs.robot.tabletop import World
 from envs.robot.tabletop import gripper as arm
+from envs.robot.touch import apart, distance
 
 CLEAR = 0.05
 """Metres above a thing's middle at which the open fingers pass over it."""
@@ -60,7 +61,7 @@ def pick(world: World, row: Row, symmetry: float = np.pi / 2) -> Float[Array, "5
         symmetry: turns by which the thing looks the same; 0 where it is round.
     """
     place, tool = world.position[row], world.gripper.position
-    away = jnp.sqrt(((place - tool)[:2] ** 2).sum())
+    away = distance(world, place[:2])
     turned, turn = jnp.zeros_like(away), jnp.zeros_like(away)
     if symmetry:
         turned = _turned(world, world.yaw[row], symmetry)
@@ -88,7 +89,7 @@ def carry(
         height: of its middle on the way.
     """
     there, tool = world.position[row], world.gripper.position
-    near = jnp.sqrt(((place - there)[:2] ** 2).sum()) <= 2 * _OVER
+    near = apart(place[:2], there[:2]) <= 2 * _OVER
     high = near | (there[2] >= height - 0.02)
     flat = jnp.where(high, place[:2], there[:2])
     level = jnp.where(near, place[2], height)
@@ -98,7 +99,7 @@ def carry(
 
 def at(world: World, row: Row, place: Float[Array, "3"], within: float) -> Array:
     """Whether a thing's middle is within so many metres of a place."""
-    return ((world.position[row] - place) ** 2).sum() <= within**2
+    return apart(world.position[row], place) <= within
 
 
 def bring(
@@ -139,7 +140,7 @@ def lift(world: World, height: float = CARRY) -> Float[Array, "5"]:
 def press(world: World, place: Float[Array, "3"]) -> Float[Array, "5"]:
     """Straight up out of what stands here, then to a button and down on it."""
     tool = world.gripper.position
-    aside = ((tool - place)[:2] ** 2).sum() > 0.03**2
+    aside = distance(world, place[:2]) > 0.03
     low = tool[2] < CARRY - 0.02
     goal = button.stroke(tool, place, jnp.zeros((), bool))
     stroke = command(arm.towards(world.gripper, goal))
@@ -194,7 +195,7 @@ def push(
     start, stands = behind(world, row, goal, radius)
     pushes = stands & (tool[2] <= height + 0.01)
     above = tool[2] >= height + 2 * CLEAR - 0.02
-    near = jnp.sqrt(((start - tool[:2]) ** 2).sum()) <= 0.01
+    near = distance(world, start) <= 0.01
     # Up, across, down; then along the line from the thing to its goal.
     flat = jnp.where(above | near, start, tool[:2])
     level = jnp.where(near, height, height + 2 * CLEAR)
@@ -248,7 +249,7 @@ def catch(
         grip: metres above its middle at which they close.
     """
     place, tool = world.position[row], world.gripper.position
-    beside = jnp.sqrt(((place - tool)[:2] ** 2).sum()) <= within
+    beside = distance(world, place[:2]) <= within
     above = tool[2] - place[2]
     low = above <= (clear + grip) / 2
     height = place[2] + jnp.where(beside | low, grip, clear)

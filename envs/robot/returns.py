@@ -43,8 +43,6 @@ def card(
 ) -> Card:
     """The card of a task in which one of `ways` answers is right, all as likely.
 
-    Where a guess is not of one answer, `ways` is one over the share that succeeds.
-
     By the original's rules it is no memory that succeeds, but a sweep, or the place of
     the gripper; the memoryless share is then what a sweep reaches.
 

@@ -6,8 +6,7 @@ what a script does with the things, what counts as a choice and as success.
 
 import abc
 import dataclasses
-import itertools
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Environment, Transition, float_dtype
-from envs.robot import drawing, seen
+from envs.robot import actions, drawing, seen
+from envs.robot.episode import Outcome, Placement, RobotState
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
@@ -31,74 +31,6 @@ LONG = 100
 their Long variants, which have more than this."""
 HOME = np.array([-0.07, 0.0, 0.25], np.float32)
 _HOME_NOISE = 0.01
-
-
-def _discrete() -> np.ndarray:
-    ways = list(itertools.product((0, 1, -1), repeat=3))[1:]
-    rows = [np.zeros(5), *(np.array([*way, 0, 0]) for way in ways)]
-    for axis, speed in ((0, 0.25), (1, 0.25), (2, 0.25), (3, 1.0), (4, 1.0)):
-        rows += [sign * speed * np.eye(5)[axis] for sign in (1, -1)]
-    return np.array(rows, np.float32)
-
-
-DISCRETE = _discrete()
-"""What discrete actions command: rest; the 26 ways along x, y and z at full speed; one
-of the three at a quarter of it; a turn; the fingers."""
-
-
-class Placement(NamedTuple):
-    """What a script does to the things: those of `which` are put somewhere.
-
-    Attributes:
-        which: those that are put; the others stay where physics has them.
-        position, yaw: where.
-        present: for all things, whether they are there.
-        home: whether the gripper is put at its home, open, at rest and empty, so that
-            where it was keeps nothing; None for never.
-        velocity: of those that are put; None for at rest.
-    """
-
-    which: Bool[Array, " things"]
-    position: Float[Array, "things 3"]
-    yaw: Float[Array, " things"]
-    present: Bool[Array, " things"]
-    home: Bool[Array, ""] | None = None
-    velocity: Float[Array, "things 3"] | None = None
-
-
-def left_alone(world: World, present: Bool[Array, " things"]) -> Placement:
-    """Nothing is put anywhere; only what is there may change."""
-    return Placement(jnp.zeros_like(present), world.position, world.yaw, present)
-
-
-class Outcome(NamedTuple):
-    """What a step has led to.
-
-    Attributes:
-        success: the task is solved.
-        failure: a choice was made that cannot be undone, and it is wrong.
-        shaped: the dense reward of a step with neither, in the task's own units.
-    """
-
-    success: Bool[Array, ""]
-    failure: Bool[Array, ""]
-    shaped: Float[Array, ""]
-
-
-class RobotState(NamedTuple):
-    """Everything of an episode.
-
-    Attributes:
-        time: steps taken.
-        world: the gripper and the things.
-        action: the last one, after freezing.
-        task: what was drawn, and what has been achieved.
-    """
-
-    time: Int[Array, ""]
-    world: World
-    action: Float[Array, "5"]
-    task: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +52,7 @@ class RobotTask(Environment):
             trying everything in turn succeeds.
         observation: `vector` (the gripper, and of the things what is visible), or
             `state`, which adds what is hidden: privileged, for reference only.
-        action_mode: `continuous`, or `discrete`: one of `DISCRETE`.
+        action_mode: `continuous`, or `discrete`: one of `actions.DISCRETE`.
         backend: `tabletop`, or `mujoco`: then `envs.make` gives the same task as an
             environment of the host, its things moved by MuJoCo (docs/robots.md).
     """
@@ -278,9 +210,13 @@ class RobotTask(Environment):
     ) -> Float[Array, "5"]:
         """What the gripper does of a command: all of it where it may move."""
         del world
+        moves = self._moves(task, time)
+        return jnp.where(moves, command, jnp.zeros_like(command))
+
+    def _moves(self, task: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether the gripper may move."""
         free = not self.committed and self._always_moves
-        free = self._acting(task, time) | free
-        return jnp.where(free, command, jnp.zeros_like(command))
+        return self._acting(task, time) | free
 
     # The contract --------------------------------------------------------------------
 
@@ -293,16 +229,20 @@ class RobotTask(Environment):
         return hosted(self)
 
     @property
-    def things(self) -> tuple[Thing, ...]:
-        """What there is, in the order of the world's rows."""
-        return self._things
-
-    @property
     def _table(self) -> Tabletop:
         return Tabletop(self._things)
 
     def reset(self, key: PRNGKeyArray) -> tuple[Any, RobotState]:
-        """Draw an episode and show its start."""
+        """Draw an episode and show its start.
+
+        Raises:
+            ValueError: it is a task of another backend, which `placed` gives.
+        """
+        if self.backend != "tabletop":
+            raise ValueError(
+                f"{type(self).__name__} with backend={self.backend} is no task of the "
+                "tabletop; take its placed(), as envs.make does."
+            )
         deal_key, pose_key = jax.random.split(key)
         dtype = float_dtype()
         task, position, yaw = self._deal(deal_key)
@@ -338,7 +278,8 @@ class RobotTask(Environment):
 
     def obeyed(self, state: RobotState, action: Array) -> Float[Array, "5"]:
         """What the gripper does of an action."""
-        command = self._command(action).astype(state.action.dtype)
+        command = actions.commanded(action, self.action_mode)
+        command = command.astype(state.action.dtype)
         return self._obeyed(state.task, state.world, state.time, command)
 
     def led_to(
@@ -365,11 +306,6 @@ class RobotTask(Environment):
         reward = self._reward(state, after, outcome).astype(float_dtype())
         end = ended, jnp.zeros((), bool)
         return self._observe(after), after, reward, *end, info
-
-    def _command(self, action: Array) -> Array:
-        if self.action_mode == "continuous":
-            return jnp.clip(action, -1.0, 1.0)
-        return jnp.asarray(DISCRETE)[action]
 
     def _reward(self, before: RobotState, after: RobotState, outcome: Outcome) -> Array:
         if self.reward_mode == "sparse":
@@ -410,10 +346,7 @@ class RobotTask(Environment):
 
     def _action(self, command: Float[Array, "5"]) -> Array:
         """The action nearest to a command."""
-        if self.action_mode == "continuous":
-            return jnp.clip(command, -1.0, 1.0).astype(jnp.float32)
-        misses = ((jnp.asarray(DISCRETE, command.dtype) - command[None]) ** 2).sum(1)
-        return jnp.argmin(misses).astype(jnp.int32)
+        return actions.nearest(command, self.action_mode)
 
     def render(self, state: RobotState) -> UInt8[Array, "64 width 3"]:
         """The table from above; in the strip what is hidden."""
@@ -449,6 +382,4 @@ class RobotTask(Environment):
     @property
     def action_space(self) -> spaces.Space:
         """Shares of full speed: x, y, z, yaw, opening."""
-        if self.action_mode == "discrete":
-            return spaces.Discrete(len(DISCRETE))
-        return spaces.Box(-1.0, 1.0, (5,), np.float32)
+        return actions.space(self.action_mode)

@@ -27,10 +27,15 @@ def joint_speed(world: World) -> Float[Array, ""]:
     return arm.speed(world.gripper) / ARM
 
 
+def apart(one: Float[Array, "*many axes"], other: Float[Array, "*many axes"]) -> Array:
+    """How far places are from each other, metres."""
+    return jnp.sqrt(((one - other) ** 2).sum(-1))
+
+
 def distance(world: World, place: Float[Array, "*places axes"]) -> Array:
     """From the gripper to places, metres; in the plane where they have two numbers."""
     tool = world.gripper.position[: place.shape[-1]]
-    return jnp.sqrt(((place - jnp.broadcast_to(tool, place.shape)) ** 2).sum(-1))
+    return apart(place, jnp.broadcast_to(tool, place.shape))
 
 
 def touched(

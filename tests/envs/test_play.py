@@ -134,7 +134,7 @@ def test_hand():
     task = envs.make("ShellGameTouch-v0", action_mode="discrete")
     action = controls.Hand(task).press("left")
     np.testing.assert_array_equal(
-        envs.robot.task.DISCRETE[int(action)], [0, 1, 0, 0, 0]
+        envs.robot.actions.DISCRETE[int(action)], [0, 1, 0, 0, 0]
     )
 
 
@@ -470,6 +470,7 @@ def test_film(tmp_path, capsys):
         ("probe_copy_bit --film a.gif", "nothing to film"),
         ("tmaze --nosuch", "unrecognized arguments"),
         ("tmaze --window", "--window needs pygame"),
+        ("take_it_back backend=mujoco", "only compiled tasks can be played"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(line, told, capsys, monkeypatch):

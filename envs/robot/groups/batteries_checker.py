@@ -11,12 +11,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Card, exact, float_dtype
 from envs.robot import button, handling, layout, returns
+from envs.robot.episode import Outcome, Placement
 from envs.robot.one_at_a_time import OneAtATime
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube, cylinder
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid
+from envs.robot.task import RobotTask, Tasks
+from envs.robot.touch import apart, closeness, distance, paid
 
 PHASES = ("insert", "return", "confirm")
 INSERT, RETURN, CONFIRM = range(3)
@@ -264,10 +265,10 @@ class BatteriesChecker(RobotTask):
         places, (socket, press) = world.position[: self.batteries], self._places(world)
         left = jnp.where(task.checked, jnp.inf, distance(world, places)).min()
         held = places[jnp.maximum(world.held, 0)]
-        carried = closeness(_apart(held, socket), 4.0)
+        carried = closeness(apart(held, socket), 4.0)
         inserting = 1.2 * closeness(left, 4.0) + paid(world.held >= 0, 2.0 * carried)
         home = task.slots[task.battery]
-        returning = 3.0 * closeness(_apart(places[task.battery], home), 6.0)
+        returning = 3.0 * closeness(apart(places[task.battery], home), 6.0)
         away = distance(world, press.at[2].set(button.PRESSED_AT))
         confirming = 1.8 * closeness(away, 8.0)
         confirming += 2.5 * self._depth(world) / button.TRAVEL
@@ -326,10 +327,6 @@ class BatteriesChecker(RobotTask):
             note="each test begins alike, and none is to be tested twice: N! / N^N",
             phases=PHASES,
         )
-
-
-def _apart(one: Float[Array, "3"], other: Float[Array, "3"]) -> Float[Array, ""]:
-    return jnp.sqrt(((one - other) ** 2).sum())
 
 
 def _tray(count: int) -> np.ndarray:

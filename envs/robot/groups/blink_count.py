@@ -12,10 +12,11 @@ from envs.base import Card, float_dtype
 from envs.robot import button, clock, returns
 from envs.robot.button import Button
 from envs.robot.clock import Clock, Range
+from envs.robot.episode import Outcome, Placement, left_alone
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
+from envs.robot.task import RobotTask, Tasks
 from envs.robot.touch import closeness, distance, paid, reach
 
 PHASES = ("watch", "press")

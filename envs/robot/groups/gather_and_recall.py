@@ -11,11 +11,12 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from envs.base import Card, float_dtype
 from envs.robot import button, clock, handling, layout, returns
 from envs.robot.clock import Range
+from envs.robot.episode import Outcome, Placement, left_alone
 from envs.robot.one_at_a_time import OneAtATime
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube, cylinder
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
+from envs.robot.task import RobotTask, Tasks
 from envs.robot.touch import closeness, distance, paid, reach
 
 PHASES = ("gather", "flash", "answer")
@@ -182,15 +183,8 @@ class GatherAndRecall(RobotTask):
     def _acting(self, task: Gathering, time: Int[Array, ""]) -> Bool[Array, ""]:
         return task.together & (task.over(time) | (not self.committed))
 
-    def _obeyed(
-        self,
-        task: Gathering,
-        world: World,
-        time: Int[Array, ""],
-        command: Float[Array, "5"],
-    ) -> Float[Array, "5"]:
-        stays = task.lit(time) & self.committed
-        return jnp.where(stays, jnp.zeros_like(command), command)
+    def _moves(self, task: Gathering, time: Int[Array, ""]) -> Bool[Array, ""]:
+        return ~task.lit(time) | (not self.committed)
 
     def _script(self, task: Gathering, world: World, time: Int[Array, ""]) -> Placement:
         return left_alone(world, jnp.ones(len(self._things), bool))

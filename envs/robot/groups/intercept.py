@@ -10,12 +10,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from envs import draw
 from envs.base import Card, float_dtype
 from envs.robot import handling, returns
+from envs.robot.episode import Outcome, Placement
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import ball, cylinder
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid, static
+from envs.robot.task import RobotTask, Tasks
+from envs.robot.touch import apart, closeness, distance, paid, static
 
 RADIUS = 0.02
 GOAL = 0.1
@@ -166,7 +167,7 @@ class Intercept(RobotTask):
             shaped = _grasping(world, world.position[self._ball], held)
             return task, Outcome(held & static(world), never, shaped)
         place, goal = world.position[self._ball], world.position[0]
-        left = jnp.sqrt(((place - goal)[:2] ** 2).sum())
+        left = apart(place[:2], goal[:2])
         away = distance(world, _hit_from(place, goal))
         task = task._replace(reached=task.reached | (away < REACHED))
         placing, reaching = 5.0 * closeness(left, 1.0), 2.0 * closeness(away, 2.0)

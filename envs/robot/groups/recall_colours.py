@@ -14,10 +14,11 @@ from envs.base import Card, float_dtype
 from envs.robot import button, clock, drawing, layout, returns
 from envs.robot.button import Button
 from envs.robot.clock import CUE, Clock, Range
+from envs.robot.episode import Outcome, Placement, left_alone
 from envs.robot.seen import COLOURS, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
+from envs.robot.task import RobotTask, Tasks
 from envs.robot.touch import approach, paid, reach, static, touched
 
 CUBES = len(COLOURS)

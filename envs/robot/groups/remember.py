@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from envs.base import Card, float_dtype
 from envs.robot import clock, layout, returns
 from envs.robot.clock import CUE, Clock, Range
+from envs.robot.episode import Outcome, Placement, left_alone
 from envs.robot.seen import COLOURS, SHAPES, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
-from envs.robot.task import LONG, Outcome, Placement, RobotTask, Tasks, left_alone
+from envs.robot.task import LONG, RobotTask, Tasks
 from envs.robot.touch import approach, reach, touched
 
 BOTH = ("cube", "ball", "T", "cross", "torus"), ("red", "lime", "blue")

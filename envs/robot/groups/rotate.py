@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from envs import draw
 from envs.base import Card, Return, computed, float_dtype
 from envs.robot import handling, returns
+from envs.robot.episode import Outcome, Placement, left_alone
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks, left_alone
+from envs.robot.task import RobotTask, Tasks
 from envs.robot.touch import distance, let_go, paid, static
 
 PHASES = ("act",)

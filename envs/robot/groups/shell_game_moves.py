@@ -9,12 +9,21 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.robot import handling
 from envs.robot.clock import CUE
+from envs.robot.episode import Outcome, Placement
 from envs.robot.groups.shell_game import HALF_HEIGHT, MUGS, RADIUS, ShellGame
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import cylinder
-from envs.robot.task import Outcome, Placement, Tasks
-from envs.robot.touch import SLOW, closeness, distance, joint_speed, paid, static
+from envs.robot.task import Tasks
+from envs.robot.touch import (
+    SLOW,
+    apart,
+    closeness,
+    distance,
+    joint_speed,
+    paid,
+    static,
+)
 
 BALL = 0.02
 """Radius of the ball, metres."""
@@ -97,17 +106,17 @@ class MovingMugs(ShellGame):
         """Whether the mug is over its ball: still, or put over it again."""
         mug, ball = world.position[task.target], world.position[MUGS]
         down = mug[2] - HALF_HEIGHT <= REVEALS
-        aside = jnp.sqrt(((mug - ball)[:2] ** 2).sum())
+        aside = apart(mug[:2], ball[:2])
         return down & (task.covered | (aside <= self._radius - BALL))
 
     def _left(
         self, task: Any, world: World, mug: Int[Array, ""]
     ) -> tuple[Float[Array, ""], float]:
         """How far a mug is from its goal, and how near is there, metres."""
-        gap = world.position[mug] - self._goal_of(task, mug)
+        left = apart(world.position[mug], self._goal_of(task, mug))
         _, radius = self._goal
         within = radius * (1.0 if self.committed else LENIENT)
-        return jnp.sqrt((gap**2).sum()), within
+        return left, within
 
     def _goal_of(self, task: Any, mug: Int[Array, ""]) -> Float[Array, "3"]:
         way, _ = self._goal
@@ -195,8 +204,7 @@ class ShellGamePush(MovingMugs):
     def _moved(
         self, task: Any, world: World
     ) -> tuple[Float[Array, " mugs"], Bool[Array, " mugs"]]:
-        gap = world.position[:MUGS, :2] - task.places
-        away = jnp.sqrt((gap**2).sum(1))
+        away = apart(world.position[:MUGS, :2], task.places)
         return away, away > PUSHED
 
     def _rests(self, world: World) -> Bool[Array, ""]:

@@ -12,11 +12,12 @@ from envs import draw
 from envs.base import Card, Return, exact, float_dtype
 from envs.robot import clock, handling, returns
 from envs.robot.clock import Range
+from envs.robot.episode import Outcome, Placement
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import cube, cylinder
-from envs.robot.task import Outcome, Placement, RobotTask, Tasks
+from envs.robot.task import RobotTask, Tasks
 from envs.robot.touch import closeness, distance, let_go, paid
 
 PHASES = ("there", "wait", "back")
@@ -131,15 +132,8 @@ class TakeItBack(RobotTask):
     def _acting(self, task: TakeItBackEpisode, time: Int[Array, ""]) -> Bool[Array, ""]:
         return self._phase(task, time) == BACK
 
-    def _obeyed(
-        self,
-        task: TakeItBackEpisode,
-        world: World,
-        time: Int[Array, ""],
-        command: Float[Array, "5"],
-    ) -> Float[Array, "5"]:
-        waits = self._phase(task, time) == WAIT
-        return jnp.where(waits, jnp.zeros_like(command), command)
+    def _moves(self, task: TakeItBackEpisode, time: Int[Array, ""]) -> Bool[Array, ""]:
+        return self._phase(task, time) != WAIT
 
     def _script(
         self, task: TakeItBackEpisode, world: World, time: Int[Array, ""]

@@ -11,19 +11,13 @@ from envs import draw
 from envs.base import Card, Return, exact, float_dtype
 from envs.robot import clock, handling, layout, returns
 from envs.robot.clock import Range
+from envs.robot.episode import Outcome, Placement, RobotState, left_alone
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import ball, cube, cylinder
-from envs.robot.task import (
-    Outcome,
-    Placement,
-    RobotState,
-    RobotTask,
-    Tasks,
-    left_alone,
-)
-from envs.robot.touch import closeness, distance, joint_speed, paid
+from envs.robot.task import RobotTask, Tasks
+from envs.robot.touch import apart, closeness, distance, joint_speed, paid
 
 PHASES = ("prepare", "wait", "due")
 COLOURS = ("blue", "red", "green", "white")
@@ -259,7 +253,7 @@ class TimedTransfer(RobotTask):
     ) -> Float[Array, ""]:
         """The original's terms but for being early."""
         there = world.position[_CUBE]
-        away = jnp.sqrt(((there - world.position[_GOAL]) ** 2).sum())
+        away = apart(there, world.position[_GOAL])
         holds = world.held == _CUBE
         due &= acting
         on = due & self._placed(world)

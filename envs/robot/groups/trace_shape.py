@@ -12,12 +12,13 @@ from envs import draw
 from envs.base import Card, float_dtype, simulated
 from envs.robot import button, clock, handling, layout, paths, returns
 from envs.robot.clock import Clock, Range
+from envs.robot.episode import Outcome, Placement, RobotState
 from envs.robot.paths import CENTRE, CHECKPOINTS, POINTS, REACH
 from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube
-from envs.robot.task import Outcome, Placement, RobotState, RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid, reach
+from envs.robot.task import RobotTask, Tasks
+from envs.robot.touch import apart, closeness, distance, paid, reach
 
 PHASES = ("wait", "watch", "trace")
 COLOURS = ("green", "red", "white", "black")
@@ -277,7 +278,7 @@ class TraceShape(RobotTask):
         both = np.concatenate([places, places[::-1]])
         centre = world.position[_LAMP, :2].at[0].add(-_LAMP_ASIDE)
         goal = centre + jnp.asarray(both, centre.dtype)[kept % len(both)]
-        away = jnp.sqrt(((goal - world.position[_CUBE, :2]) ** 2).sum())
+        away = apart(goal, world.position[_CUBE, :2])
         arrived = (away < 0.02) & (world.held == _CUBE) & self._acting(task, state.time)
         command = _moved(world, goal)
         if self.confirm:

@@ -16,9 +16,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.base import Card, unknown
+from envs.gymnasium_api import fresh_key
+from envs.gymnasium_vector import same_step_infos
+from envs.robot.episode import RobotState
 from envs.robot.mujoco.table import MuJoCoTables
 from envs.robot.tabletop import gripper as arm
-from envs.robot.task import RobotState, RobotTask
+from envs.robot.task import RobotTask
 
 _WHY = "not played in MuJoCo"
 
@@ -45,13 +48,12 @@ class MuJoCoVectorEnv(VectorEnv):
         self.single_action_space = self.task.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.tables = MuJoCoTables(self.task.things, num_envs, threads)
+        self.tables = MuJoCoTables(self.task._things, num_envs, threads)
         self._cpu = jax.local_devices(backend="cpu")[0]
         self._start = jax.jit(jax.vmap(self._begun))
         self._obey = jax.jit(jax.vmap(self._obeyed))
         self._lead = jax.jit(jax.vmap(self.task.led_to))
         self._over = jax.jit(jax.vmap(_either))
-        self._keys = np.zeros((num_envs, 2), np.uint32)
         self._state: Any = None
 
     def _begun(self, key: jax.Array, episode: jax.Array) -> tuple[Any, RobotState]:
@@ -85,9 +87,10 @@ class MuJoCoVectorEnv(VectorEnv):
             led = self._lead(self._state, command, world)
             observation, self._state, reward, terminated, truncated, info = led
             ended = np.asarray(terminated | truncated)
-            infos = _told(_numpy(info))
+            infos = same_step_infos(
+                self.observation_space, _numpy(info), observation, ended
+            )
             if ended.any():
-                infos |= _final(_numpy(observation), infos, ended)
                 self._episode += ended
                 fresh = self._start(self._keys, self._episode)
                 now = (observation, self._state)
@@ -114,7 +117,6 @@ class MuJoCoEnv(gymnasium.Env):
         self.task = _task(task, fields)
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
-        self._fields = task, fields
         self._tables: MuJoCoTables | None = None
 
     @property
@@ -128,14 +130,14 @@ class MuJoCoEnv(gymnasium.Env):
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
-        key = jax.random.key(int(self.np_random.integers(2**32)))
+        key = fresh_key(self.np_random)
         if self._tables is None:
-            self._tables = MuJoCoTables(self.task.things, 1, 1)
-            self._start, self._lead = (
+            self._tables = MuJoCoTables(self.task._things, 1, 1)
+            self._start, self._obey = (
                 jax.jit(self.task.reset),
-                jax.jit(self.task.led_to),
+                jax.jit(self.task.obeyed),
             )
-            self._obey = jax.jit(self.task.obeyed)
+            self._lead = jax.jit(self.task.led_to)
             self._draw = jax.jit(self.task.render)
         observation, self.state = self._start(key)
         self._tables.load(_first(self.state.world))
@@ -175,18 +177,3 @@ def _first(tree: Any) -> Any:
 
 def _either(where: jax.Array, one: Any, other: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(where, a, b), one, other)
-
-
-def _told(info: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Infos as Gymnasium's vectorisers give them: each with who has it."""
-    every = {f"_{name}": np.ones(len(value), bool) for name, value in info.items()}
-    return {**info, **every}
-
-
-def _final(observation: Any, infos: dict[str, Any], ended: np.ndarray) -> Any:
-    """What ended episodes last saw, and were told."""
-    last = np.full(len(ended), None, object)
-    for row in np.flatnonzero(ended):
-        last[row] = jax.tree.map(lambda x, row=row: x[row], observation)
-    told = {"final_info": dict(infos), "_final_info": ended}
-    return {"final_obs": last, "_final_obs": ended, **told}

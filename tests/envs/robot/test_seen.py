@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from envs.robot import TASKS, seen
+from envs.robot.actions import DISCRETE
 from envs.robot.groups.remember import Remember
 from envs.robot.tabletop import gripper as arm
-from envs.robot.task import DISCRETE
 from tests.envs.robot.playing import observed, start, step, until_acting
 
 PAGE = (pathlib.Path(__file__).parents[3] / "docs" / "robots.md").read_text()

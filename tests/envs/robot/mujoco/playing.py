@@ -33,7 +33,6 @@ _advance = jax.jit(jax.vmap(arm.advance))
 def play(tables, now, steps=24, acts=()):
     """What becomes of it: the world after each step, without the axis of tables."""
     tables.load(now)
-    tables._known = now
     found = []
     for k in range(steps):
         act = np.asarray(acts[k] if k < len(acts) else np.zeros(5), np.float32)

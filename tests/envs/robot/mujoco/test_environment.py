@@ -2,11 +2,20 @@
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import envs
+from agents.evaluate.host import HostPlayer
+from agents.keys import Use, key_for
+from agents.running.configuration.config import build
+from agents.running.evaluator import Evaluator
+from agents.running.overrides import compose_config
+from agents.running.signals import StopRequest
+from agents.running.updates import over_seeds
 from envs.host import HostVector
+from envs.robot.groups.shell_game import ShellGame
 
 TASK = envs.make("ShellGameTouch-v0", backend="mujoco")
 
@@ -128,3 +137,52 @@ def test_without_mujoco_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"not installed: pip install 'engram-rl\[muj"):
         envs.make("ShellGameTouch-v0", backend="mujoco")
+
+
+def test_only_what_is_made_for_the_host_runs_on_it():
+    """Nothing that was asked to run in MuJoCo runs on the tabletop, or stands still."""
+    task = ShellGame(backend="mujoco")
+    with pytest.raises(ValueError, match=r"backend=mujoco is no task of the tabletop"):
+        task.reset(jax.random.key(0))
+    assert task.placed().settings() == TASK.settings()
+    with pytest.raises(ValueError, match=r"is an environment of the host: gymnasium"):
+        gymnasium.make("engram/ShellGameTouch-v0", backend="mujoco")
+
+
+def test_a_command_line_names_the_backend():
+    words = ["env=shell_game_touch", "memory=gru", "agent=ppo"]
+    plan = build(compose_config([*words, "env.backend=mujoco"]))
+    assert plan.env.settings() == TASK.settings()
+    plan = build(compose_config([*words, "evaluation.env.backend=mujoco"]))
+    assert plan.evaluation_env.settings() == TASK.settings()
+    assert not isinstance(plan.env, envs.HostTask)
+
+
+def test_every_seed_is_evaluated_with_its_own_policy():
+    """Trained on the tabletop, played in MuJoCo."""
+    words = (
+        "env=shell_game_touch evaluation.env.backend=mujoco memory=gru agent=ppo "
+        "memory.output_size=4 agent.encoder_size=4 agent.head_size=4 num_seeds=2 "
+        "agent.num_envs=4 agent.num_minibatches=1 evaluation.episodes=4"
+    )
+    plan = build(compose_config(words.split()))
+    keys = jnp.stack([jax.random.key(number) for number in (0, 1)])
+    params = over_seeds(plan.agent.init, 2)(keys).params
+    evaluator = Evaluator(plan, keys)
+    scores = evaluator(params, StopRequest())
+    evaluator.close()
+    for seed, score in enumerate(scores):
+        player = HostPlayer(
+            plan.agent,
+            plan.evaluation_env,
+            seed=seed,
+            key=key_for(keys[seed], Use.EVALUATION),
+            episodes=4,
+            exploration=plan.config["evaluation"]["exploration"],
+            step_limit=30,
+        )
+        played = player(jax.tree.map(lambda x, seed=seed: x[seed], params))
+        player.close()
+        assert score.episodes == 4 and score.success is not None
+        assert score.mean == pytest.approx(float(played.episode_return.mean()))
+    assert scores[0].mean != scores[1].mean

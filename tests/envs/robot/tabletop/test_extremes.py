@@ -199,3 +199,13 @@ def test_what_is_put_somewhere_else_is_let_go():
     gone = table.place(world, ~yes, elsewhere, jnp.zeros(1), ~yes)
     after = step(gone, jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]))
     assert (after.position == world.position).all() and int(after.held) == -1
+
+
+def test_double_precision_leaves_nothing_behind():
+    """Compiled pieces are kept for all that look alike: numbers must say their kind."""
+    hand = arm.resting(jnp.zeros(3))
+    advance = jax.jit(arm.advance)
+    with jax.enable_x64(True):
+        wide = as_x64(hand)
+        assert jax.jit(arm.advance)(wide, jnp.zeros(5)).position.dtype == jnp.float64
+    assert advance(hand, jnp.zeros(5)).position.dtype == jnp.float32
