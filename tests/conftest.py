@@ -32,20 +32,27 @@ if _LEVEL not in _flags[0]:  # nor in a process that this one has started
     _flags += [_OLDER_LOOPS] if _known(_OLDER_LOOPS) else []
 os.environ["XLA_FLAGS"] = " ".join(_flags).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Nothing is kept in the home directory, and every program is compiled as it is now.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# Nothing is kept in the home directory, and every program is compiled as it is now;
+# only planted bugs name a folder, in which what they leave as it was is compiled once.
+if "ENGRAM_TESTS_CACHE" in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["ENGRAM_TESTS_CACHE"]
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+else:
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import jax
 import jaxtyping
 import pytest
 
-from tests import grid
+from tests import grid, shapes
 
 # Tracing makes many small objects that live long: to look through them often is a tenth
 # of the suite.
 gc.set_threshold(200_000, 50, 100)
 
-jaxtyping.install_import_hook(["agents", "envs", "memory_models"], "beartype.beartype")
+_CHECKER = f"{shapes.__name__}.{shapes.checked.__name__}"
+jaxtyping.install_import_hook(["agents", "envs", "memory_models"], _CHECKER)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
