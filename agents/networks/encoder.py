@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from agents.base import Inputs
 from agents.experience.normalize import Moments
+from agents.networks.convolution import halved
 from agents.networks.distributions import PolicySpec
 from agents.spaces import (
     flatten_leaf,
@@ -68,10 +69,7 @@ class ImageEncoder(eqx.Module):
         dtype = self.output.weight.dtype
         x = x.reshape(-1, *x.shape[-3:]).astype(dtype) / 255
         for kernel in self.kernels:
-            x = jax.lax.conv_general_dilated(
-                x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-            x = jax.nn.relu(x)
+            x = jax.nn.relu(halved(x, kernel))
         return self.output(x.reshape(*lead, -1))
 
 

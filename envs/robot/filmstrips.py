@@ -2,9 +2,12 @@
 
 Of each class of tasks one picture, `<class>.png`. Above, the scripted policy: what is
 shown, what is left of it when it is hidden, the way to the choice, and success. Below,
-the same policy in the same episode with the answer of another one: how it fails.
+the same policy in the same episode with the answer of another one: how it fails. And
+`cameras.png`: an episode as the camera in front of the robot sees it, and below as that
+on its hand does.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import envs
 from envs.robot import views
+from envs.robot.cameras import NAMES
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images" / "robots"
 SIZE, GAP, LABEL = 192, 4, 15
@@ -192,6 +196,21 @@ def strip(id: str, size: int = SIZE) -> Image.Image:
     return image
 
 
+def seen(id: str = "GatherAndRecall3-v0", size: int = 128) -> Image.Image:
+    """What both cameras see of an episode that succeeds."""
+    task: Any = envs.make(id)
+    camera = dataclasses.replace(task, observation="rgb", image_size=size)
+    shots = chosen(task, episodes(task)[0])
+    see = jax.jit(camera._observe)
+    image = Image.new("RGB", (len(shots) * (size + GAP) - GAP, 2 * size + GAP), "white")
+    for column, shot in enumerate(shots):
+        drawn = see(shot.state)
+        for row, name in enumerate(NAMES):
+            place = column * (size + GAP), row * (size + GAP)
+            image.paste(Image.fromarray(np.asarray(drawn[name])), place)
+    return image
+
+
 def groups() -> dict[str, str]:
     """The first id of each class of robot tasks, by the name of its picture."""
     found: dict[str, str] = {}
@@ -204,9 +223,10 @@ def main() -> None:
     """Write the filmstrip of every class."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for name, id in groups().items():
+    for name, id in {"cameras": "", **groups()}.items():
         path = folder / f"{name}.png"
-        image = strip(id).quantize(64, dither=Image.Dither.NONE)
+        image = strip(id) if id else seen()
+        image = image.quantize(64, dither=Image.Dither.NONE)
         image.save(path, optimize=True)
         print(f"{path}: {id}, {path.stat().st_size / 1000:.0f} kB", flush=True)
 

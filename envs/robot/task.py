@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Environment, Transition, float_dtype
-from envs.robot import actions, drawing, seen
+from envs.robot import actions, cameras, drawing, seen
 from envs.robot.episode import Outcome, Placement, RobotState
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
@@ -50,8 +50,10 @@ class RobotTask(Environment):
         committed: whether the first choice is the answer, and nothing moves while
             things are shown or hidden. False are the original's rules, by which
             trying everything in turn succeeds.
-        observation: `vector` (the gripper, and of the things what is visible), or
-            `state`, which adds what is hidden: privileged, for reference only.
+        observation: `vector` (the gripper, and of the things what is visible), `rgb`
+            (the gripper, and what two cameras see; see `cameras`), or `state`, which
+            adds to the vectors what is hidden: privileged, for reference only.
+        image_size: pixels a side of the cameras' pictures, 64 or 128.
         action_mode: `continuous`, or `discrete`: one of `actions.DISCRETE`.
         backend: `tabletop`, or `mujoco`: then `envs.make` gives the same task as an
             environment of the host, its things moved by MuJoCo (docs/robots.md).
@@ -60,7 +62,8 @@ class RobotTask(Environment):
     max_steps: int = 25
     reward_mode: Literal["sparse", "dense", "normalized_dense"] = "normalized_dense"
     committed: bool = True
-    observation: Literal["vector", "state"] = "vector"
+    observation: Literal["vector", "rgb", "state"] = "vector"
+    image_size: int = 64
     action_mode: Literal["continuous", "discrete"] = "continuous"
     backend: Literal["tabletop", "mujoco"] = "tabletop"
 
@@ -68,14 +71,15 @@ class RobotTask(Environment):
         name = type(self).__name__
         for field, allowed in (
             ("reward_mode", REWARDS),
-            ("observation", ("vector", "state")),
+            ("observation", ("vector", "rgb", "state")),
+            ("image_size", cameras.SIZES),
             ("action_mode", ("continuous", "discrete")),
             ("backend", ("tabletop", "mujoco")),
         ):
             if (value := getattr(self, field)) not in allowed:
                 raise ValueError(
-                    f"{name} needs {field} to be one of {', '.join(allowed)}; not "
-                    f"{value!r}."
+                    f"{name} needs {field} to be one of "
+                    f"{', '.join(map(str, allowed))}; not {value!r}."
                 )
         if not 1 <= self.max_steps <= 1_000_000:
             raise ValueError(
@@ -329,10 +333,13 @@ class RobotTask(Environment):
 
     def _observe(self, state: RobotState) -> Any:
         looks = self._looks(state.task, state.world, state.time)
-        shown = {
-            "gripper": seen.proprioception(state.world.gripper),
-            "things": seen.table(state.world, looks, self._appearance),
-        }
+        shown = {"gripper": seen.proprioception(state.world.gripper)}
+        if self.observation == "rgb":
+            colours, shapes = self._appearance
+            told = self._things, state.world, looks, colours, shapes
+            shown |= cameras.pictures(*told, self.image_size, self._view)
+        else:
+            shown["things"] = seen.table(state.world, looks, self._appearance)
         if (prompt := self._prompt(state.task)) is not None:
             shown["prompt"] = prompt.astype(jnp.float32)
         if self.observation == "state":
@@ -364,11 +371,16 @@ class RobotTask(Environment):
 
         With what the task is told in numbers, if anything.
         """
-        things = len(self._things), seen.width(self._appearance)
-        found: dict[str, spaces.Space] = {
-            "gripper": spaces.Box(-np.inf, np.inf, (len(seen.GRIPPER),), np.float32),
-            "things": spaces.Box(-np.inf, np.inf, things, np.float32),
-        }
+        hand = spaces.Box(-np.inf, np.inf, (len(seen.GRIPPER),), np.float32)
+        found: dict[str, spaces.Space] = {"gripper": hand}
+        if self.observation == "rgb":
+            picture = spaces.Box(
+                0, 255, (self.image_size, self.image_size, 3), np.uint8
+            )
+            found |= {"base_camera": picture, "hand_camera": picture}
+        else:
+            things = len(self._things), seen.width(self._appearance)
+            found["things"] = spaces.Box(-np.inf, np.inf, things, np.float32)
         drawn = jax.eval_shape(self._deal, jax.random.key(0))[0]
         told = {"prompt": self._prompt}
         if self.observation == "state":

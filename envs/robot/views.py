@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from envs.robot.drawing import COLOURS
+from envs.robot.outlines import OUTLINES
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Gripper, Thing, World
 from envs.robot.tabletop.gripper import WIDEST
@@ -201,9 +202,6 @@ def _paint(image: Picture, inside: Mask, colour: Any) -> None:
         image[inside & ~core] = _LINE
 
 
-# Outlines, as far as 1 to each side, from above and from the front --------------------
-
-
 def _upright(right: Plane, up: Plane) -> Mask:
     return np.maximum(np.abs(right), np.abs(up)) <= 1
 
@@ -212,33 +210,4 @@ _STANDING: dict[str, Callable[[Plane, Plane], Mask]] = {
     "ball": lambda right, up: np.hypot(right, up) <= 1,
     "pyramid": lambda right, up: (up >= -1) & (np.abs(right) <= (1 - up) / 2),
 }
-"""From the front; others fill their box."""
-
-
-def _star(a: Plane, b: Plane) -> Mask:
-    turn = np.arctan2(b, a) * 5 / (2 * np.pi)
-    near = np.abs(turn - np.round(turn)) * 2  # 0 at a point of the star, 1 between
-    return np.hypot(a, b) <= 1.25 * (1 - near) + 0.5 * near
-
-
-OUTLINES: dict[str, Callable[[Plane, Plane], Mask]] = {
-    "cube": lambda a, b: np.maximum(np.abs(a), np.abs(b)) <= 1,
-    "ball": lambda a, b: np.hypot(a, b) <= 1,
-    "disc": lambda a, b: np.hypot(a, b) <= 1,
-    "cylinder": lambda a, b: (
-        (np.hypot(a, b) <= 1) & (np.abs(np.hypot(a, b) - 0.6) > 0.15)
-    ),
-    "cross": lambda a, b: (
-        (np.minimum(np.abs(a), np.abs(b)) <= 0.36)
-        & (np.maximum(np.abs(a), np.abs(b)) <= 1.1)
-    ),
-    "torus": lambda a, b: np.abs(np.hypot(a, b) - 0.8) <= 0.35,
-    "star": _star,
-    "pyramid": lambda a, b: (a >= -0.9) & (np.abs(b) <= (1.1 - a) / 2),
-    "T": lambda a, b: (
-        ((np.abs(a - 0.7) <= 0.35) & (np.abs(b) <= 1.1))
-        | ((np.abs(b) <= 0.35) & (np.abs(a) <= 1.05))
-    ),
-    "crescent": lambda a, b: (np.hypot(a, b) <= 1.1) & (np.hypot(a, b + 0.6) > 0.85),
-}
-"""By name, from above: the first axis points away from the robot, the other left."""
+"""Outlines from the front; others fill their box."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import filmstrips, views
+from envs.robot import filmstrips, outlines, views
 from envs.robot.drawing import COLOURS
 from tests.envs.robot import playing
 
@@ -120,11 +120,11 @@ def test_every_shape_looks_different():
     alike = {"ball", "disc"}
     seen = {
         name: outline(a, b).tobytes()
-        for name, outline in views.OUTLINES.items()
+        for name, outline in outlines.OUTLINES.items()
         if name not in alike
     }
     assert len(set(seen.values())) == len(seen)
-    assert set(envs.robot.seen.SHAPES) <= set(views.OUTLINES)
+    assert set(envs.robot.seen.SHAPES) <= set(outlines.OUTLINES)
 
 
 def test_higher_things_cover_lower_ones():
