@@ -17,21 +17,21 @@ from envs.robot.tabletop.things import ball, cube, cylinder
 
 SIZE = 64
 NAMES = ("red", "lime", "blue", "yellow", "magenta")
-THINGS = (
-    cube(0.05),
+THINGS = (  # the first hangs before the fourth
+    cube(0.02),
     cylinder("mug", 0.06, 0.053),
     ball(0.04),
-    cube(0.02),
+    cube(0.05),
     cylinder("post", 0.015, 0.1),
 )
 PLACES = [
-    (0.0, -0.2, 0.05),
+    (-0.01, -0.15, 0.15),
     (0.05, 0.15, 0.053),
     (-0.2, 0.0, 0.04),
-    (-0.1, -0.05, 0.15),
+    (-0.06, -0.18, 0.05),
     (0.1, 0.05, 0.1),
 ]
-YAWS = [0.6, 0.0, 0.0, -0.3, 0.0]
+YAWS = [-0.3, 0.0, 0.0, 0.6, 0.0]
 HAND = (-0.1, 0.04, 0.22), 0.5, 0.05
 
 
@@ -115,7 +115,7 @@ def numbers(picture):
 
 def test_equals_a_walk_along_each_ray():
     taken = jax.tree.map(np.asarray, compiled()(scene(), looks()))
-    pixels = np.arange(1, SIZE, 3)
+    pixels = np.arange(13, 55, 2)
     forward = np.array([-0.4, 0, -0.5]) / np.sqrt(0.41)
     up = 0.7 * np.array([-0.5, 0, 0.4]) / np.sqrt(0.41)
     cosine, sine = np.cos(HAND[1]), np.sin(HAND[1])
@@ -131,19 +131,19 @@ def test_equals_a_walk_along_each_ray():
         wanted = walked(*camera, pixels)
         found = numbers(taken[name][np.ix_(pixels, pixels)])
         assert len(set(wanted.ravel().tolist())) >= 5, "little to be seen"
-        assert (wanted != found).mean() < 0.01, name
+        assert (wanted != found).sum() <= 1, name
 
 
 def test_tops_are_bright_and_sides_dark():
     """Looked at from above only tops are seen; from the front both."""
-    place = (-0.045, -0.2, 0.3)
+    place = (-0.105, -0.18, 0.3)
     taken = compiled()(scene(place=place, yaw=0.0, opening=0.08), looks())
-    red = np.array(COLOURS["red"])
+    paint = np.array(COLOURS[NAMES[3]])
     middle = np.asarray(taken["hand_camera"])[SIZE // 2, SIZE // 2]
-    np.testing.assert_array_equal(middle, red)
-    column = np.asarray(taken["base_camera"]).reshape(-1, 3)
-    assert (column == red).all(-1).sum() > 10
-    assert (column == (0.65 * red).astype(int)).all(-1).sum() > 10
+    np.testing.assert_array_equal(middle, paint)
+    seen = np.asarray(taken["base_camera"]).reshape(-1, 3)
+    assert (seen == paint).all(-1).sum() > 10
+    assert (seen == (0.65 * paint).astype(int)).all(-1).sum() > 10
 
 
 def test_what_is_not_visible_leaves_no_trace():
