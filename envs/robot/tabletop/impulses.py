@@ -12,6 +12,8 @@ press on it, in each round anew, which converges however many they are (mass spl
 Tonge et al. 2012).
 """
 
+import functools
+import operator
 from typing import NamedTuple
 
 import jax
@@ -109,10 +111,10 @@ def settled(
                     speed -= along(contact, point.their_lever, theirs)
                 short.append(once(aim.least - speed))
                 presses.append((short[-1] > 0) | (given[kind][0] > 0))
-            share = presses[0].sum(0).astype(motion.x.dtype)
+            share = added(presses[0].astype(motion.x.dtype))
             if scene.shifts:
                 both = presses[1].astype(motion.x.dtype)
-                share += both.sum(0) + scene.gathered(both)
+                share += added(both) + scene.gathered(both)
             share = once(jnp.maximum(share, 1.0))
             x, y, turn = motion
             now = []
@@ -148,7 +150,7 @@ def settled(
                     fy += change * contact.normal_x
                     torque += change * point.span
                     their_torque += change * point.their_span
-                total = [fx.sum(0), fy.sum(0), torque.sum(0)]
+                total = [added(fx), added(fy), added(torque)]
                 if kind:
                     back = [scene.gathered(each) for each in (fx, fy, their_torque)]
                     total = [a - b for a, b in zip(total, back, strict=True)]
@@ -163,6 +165,11 @@ def settled(
     nothing = [jnp.zeros_like(contact.apart) for contact in contacts]
     pushes = tuple(tuple((none, none) for none in nothing) for _ in aims[0])
     return jax.lax.fori_loop(0, rounds, one_round, (motion, pushes))[0]
+
+
+def added(rows: Array) -> Array:
+    """The sum over the first axis: of few rows, which a CPU adds up one by one."""
+    return functools.reduce(operator.add, rows)
 
 
 def _further(scene: Scene, motion: Motion) -> Motion:

@@ -219,6 +219,8 @@ def _moved(
     carry_y += grip.shift * meeting.axis[1]
     x = now.x + push.x + jnp.where(held, carry_x, step * mean.x)
     y = now.y + push.y + jnp.where(held, carry_y, step * mean.y)
+    if scene.shifts:  # where each thing reads the places of others
+        x, y = once(x), once(y)
     climb = jnp.where(held, velocity[2], now.climb - GRAVITY * step)
     rise = step * jnp.where(held, velocity[2], (now.climb + climb) / 2)
     z, climb, gone = falling.landed(
