@@ -247,6 +247,41 @@ def test_what_a_fixed_circle_solves_of_circles_by_an_integral():
     assert paths.share_of_a_circle(1, 1, 1) == pytest.approx(share, abs=0.006)
 
 
+def test_paths_are_as_they_are_named():
+    for kind in range(3):
+        wanted = [outline(kind, 1.0, number / 64) for number in range(64)]
+        np.testing.assert_allclose(paths.UNIT[kind], wanted, atol=1e-12)
+
+
+def test_a_circle_solves_what_it_visits_and_never_leaves():
+    """Path by path, in loops: both rules decide some of them."""
+    random = np.random.default_rng(3)
+    drawn, solved, visited = [], [], []
+    middle = np.array([-0.1, 0.0])
+    circle = [middle + outline(0, 0.104, number / 64) for number in range(64)]
+    for _ in range(3000):
+        kind, radius = random.integers(3), random.uniform(0.078, 0.13)
+        centre = middle + random.uniform(-1, 1, 2) * np.array([0.02, 0.04])
+        turn = random.uniform(0, 2 * np.pi)
+        cos, sin = np.cos(turn), np.sin(turn)
+        turned = np.array([[cos, -sin], [sin, cos]])
+        way = [centre + turned @ outline(kind, radius, k / 64) for k in range(64)]
+        way = np.array(way)
+        far = np.linalg.norm(way[:60:5] - middle, axis=1)
+        visited.append(bool((abs(far - 0.104) < REACH).all()))
+        stays = all(np.linalg.norm(way - x, axis=1).min() <= REACH for x in circle)
+        solved.append(visited[-1] and stays)
+        drawn.append(way)
+    assert np.mean(visited) > np.mean(solved) > 0.05
+    np.testing.assert_array_equal(paths._solved_by_a_circle(np.array(drawn)), solved)
+
+
+def test_sequences_of_all_lengths_are_as_likely():
+    each = [paths.share_of_a_circle(1, length, length) for length in range(1, 6)]
+    assert all(np.diff(each) < 0)
+    assert paths.share_of_a_circle(1, 2, 5) == pytest.approx(np.mean(each[1:]))
+
+
 def test_a_sweep_is_of_no_use_where_leaving_the_path_fails():
     rows = np.linspace(-0.19, 0.19, 9)
     raster = []
