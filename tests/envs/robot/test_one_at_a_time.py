@@ -11,6 +11,7 @@ from envs.robot.one_at_a_time import OneAtATime
 from envs.robot.tabletop import Tabletop
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import ball, cube
+from tests.conftest import as_x64
 
 CUBE = cube(moves=True)
 PAIR = OneAtATime((CUBE, CUBE, ball(kind="lamp")))
@@ -36,14 +37,16 @@ def play(table, now, actions):
     return now
 
 
-def test_one_thing_moves_as_on_any_table():
+def test_one_thing_moves_as_on_any_table(x64):
+    """In double precision: each push adds to how the two programs round."""
     rng = np.random.default_rng(0)
     alone, many = Tabletop((CUBE,)), OneAtATime((CUBE,))
-    one = other = world(alone, (0.0, 0.0, 0.02), hand=(0.0, 0.09, 0.02))
+    one = other = as_x64(world(alone, (0.0, 0.0, 0.02), hand=(0.0, 0.09, 0.02)))
     for action in rng.uniform(-0.2, 0.2, (40, 5)) - np.array([0, 0.3, 0, 0, 0]):
         one, other = play(alone, one, [action]), play(many, other, [action])
+    assert one.position.dtype == other.position.dtype == jnp.float64
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    assert all(np.allclose(a, b, atol=1e-5) for a, b in pairs)
+    assert all(np.allclose(a, b, rtol=0, atol=1e-10) for a, b in pairs)
     assert not np.allclose(one.position[0], [0, 0, 0.02], atol=1e-3)
 
 
