@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from envs.robot.drawing import COLOURS
+from envs.robot.drawing import COLOURS, FINGER_LENGTH, PALM
 from envs.robot.outlines import OUTLINES
-from envs.robot.seen import Looks
+from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Gripper, Thing, World
 from envs.robot.tabletop.gripper import WIDEST
 from envs.robot.tabletop.scene import FINGER
@@ -44,7 +44,7 @@ _WOOD, _FLOOR, _HAND, _FINGERS = (
     (40, 40, 40),
     (90,) * 3,
 )
-_FINGER_HEIGHT, _PALM_HEIGHT = 0.045, 0.03
+
 _NEAREST = 1e-3
 _FARTHEST = np.float32(1e6)
 
@@ -91,8 +91,7 @@ def pictures(
     things: tuple[Thing, ...],
     world: World,
     looks: Looks,
-    colours: tuple[str, ...],
-    shapes: tuple[str, ...],
+    appearance: Appearance,
     size: int,
     view: float = 1.0,
 ) -> dict[str, UInt8[Array, "size size 3"]]:
@@ -102,8 +101,7 @@ def pictures(
         things: of the table.
         world: as it is.
         looks: what things look like.
-        colours: that they may have, by name; none if all are alike.
-        shapes: likewise.
+        appearance: in what they can differ.
         size: pixels a side.
         view: how many times as much of the table the base camera sees as usual.
     """
@@ -112,10 +110,10 @@ def pictures(
     cameras = jax.tree.map(lambda *each: jnp.stack(each), *both)
 
     def take(camera: Camera) -> Int[Array, "size size"]:
-        return _drawn(things, world, looks, colours, shapes, _rays(camera, size))
+        return _drawn(things, world, looks, appearance, _rays(camera, size))
 
     # One picture after the other: what a loop has left is read and not worked out anew
-    # for each byte of a pixel, which took fifty times as long.
+    # for each byte of a pixel, which took ninety times as long.
     taken = jax.lax.map(take, cameras)
     bytes_of = jax.lax.bitcast_convert_type(taken, jnp.uint8)[..., :3]
     return dict(zip(NAMES, bytes_of, strict=True))
@@ -158,11 +156,11 @@ def _drawn(
     things: tuple[Thing, ...],
     world: World,
     looks: Looks,
-    colours: tuple[str, ...],
-    shapes: tuple[str, ...],
+    appearance: Appearance,
     rays: Rays,
 ) -> Int[Array, "rows columns"]:
     """Colours, packed."""
+    colours, shapes = appearance
     paints = np.array([COLOURS[name] for name in colours or ("",)], np.float32)
     tops, sides = (jnp.asarray(_packed(part * paints)) for part in (1.0, SHADE))
     seen = _ground(rays)
@@ -222,14 +220,14 @@ def _ground(rays: Rays) -> Seen:
 def _hand(hand: Gripper) -> list[tuple]:
     """Colour, metres to the left, half extents and height of fingers and palm."""
     beside = hand.opening / 2 + np.float32(FINGER[1])
-    tall, palm = _FINGER_HEIGHT / 2, _PALM_HEIGHT / 2
+    tall, palm = FINGER_LENGTH / 2, PALM / 2
     finger = (*FINGER[:2], tall)
     wide = (0.02, WIDEST / 2 + 2 * FINGER[1], palm)
     fingers, dark = np.array(_FINGERS), np.array(_HAND)
     return [
         (fingers, beside, finger, tall),
         (fingers, -beside, finger, tall),
-        (dark, jnp.zeros_like(beside), wide, _FINGER_HEIGHT + palm),
+        (dark, jnp.zeros_like(beside), wide, FINGER_LENGTH + palm),
     ]
 
 

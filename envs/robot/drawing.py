@@ -11,6 +11,8 @@ from envs.robot.tabletop import Thing, World
 SIZE = draw.SCENE
 _SCALE = 0.72 / SIZE
 """Metres a pixel."""
+FINGER_LENGTH, PALM = 0.045, 0.03
+"""How tall the fingers and, above them, the palm are drawn, metres."""
 COLOURS = {
     **{"red": (220, 40, 40), "lime": (60, 220, 60), "blue": (50, 80, 230)},
     **{"yellow": (240, 230, 60), "magenta": (230, 60, 230), "cyan": (70, 230, 230)},

@@ -335,8 +335,7 @@ class RobotTask(Environment):
         looks = self._looks(state.task, state.world, state.time)
         shown = {"gripper": seen.proprioception(state.world.gripper)}
         if self.observation == "rgb":
-            colours, shapes = self._appearance
-            told = self._things, state.world, looks, colours, shapes
+            told = self._things, state.world, looks, self._appearance
             shown |= cameras.pictures(*told, self.image_size, self._view)
         else:
             shown["things"] = seen.table(state.world, looks, self._appearance)
@@ -374,10 +373,9 @@ class RobotTask(Environment):
         hand = spaces.Box(-np.inf, np.inf, (len(seen.GRIPPER),), np.float32)
         found: dict[str, spaces.Space] = {"gripper": hand}
         if self.observation == "rgb":
-            picture = spaces.Box(
-                0, 255, (self.image_size, self.image_size, 3), np.uint8
-            )
-            found |= {"base_camera": picture, "hand_camera": picture}
+            shape = self.image_size, self.image_size, 3
+            picture = spaces.Box(0, 255, shape, np.uint8)
+            found |= dict.fromkeys(cameras.NAMES, picture)
         else:
             things = len(self._things), seen.width(self._appearance)
             found["things"] = spaces.Box(-np.inf, np.inf, things, np.float32)

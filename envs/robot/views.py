@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from envs.robot.drawing import COLOURS
+from envs.robot.drawing import COLOURS, FINGER_LENGTH, PALM
 from envs.robot.outlines import OUTLINES
 from envs.robot.seen import Looks
 from envs.robot.tabletop import Gripper, Thing, World
@@ -27,7 +27,6 @@ _TABLE, _WALL, _LINE = (226, 220, 208), (196, 204, 212), (20, 20, 20)
 _HAND, _HELD = (30, 60, 200), (230, 90, 30)
 _SMALL = 0.014
 """Half the extent that everything is drawn with at least, metres."""
-_FINGER_LENGTH, _PALM = 0.045, 0.03
 
 Plane = Float[np.ndarray, "rows columns"]
 Mask = Bool[np.ndarray, "rows columns"]
@@ -161,14 +160,14 @@ def from_front(
 
 def _hand_from_front(hand: Gripper, y: Plane, z: Plane, pixel: float) -> Mask:
     """Two fingers below a palm; a hand above the picture is seen at its upper edge."""
-    tip = min(float(hand.position[2]), HIGH - _FINGER_LENGTH - _PALM)
+    tip = min(float(hand.position[2]), HIGH - FINGER_LENGTH - PALM)
     up, beside = z - tip, np.abs(y - hand.position[1])
     turn = abs(float(np.cos(hand.yaw)))
     apart = turn * (hand.opening / 2 + FINGER[1])
     thick = max(turn * FINGER[1] + (1 - turn) * FINGER[0], 1.2 * pixel)
     wide = turn * (WIDEST / 2 + 2 * FINGER[1]) + (1 - turn) * 0.02
-    fingers = (np.abs(beside - apart) <= thick) & (up >= 0) & (up <= _FINGER_LENGTH)
-    palm = (beside <= wide) & (up > _FINGER_LENGTH) & (up <= _FINGER_LENGTH + _PALM)
+    fingers = (np.abs(beside - apart) <= thick) & (up >= 0) & (up <= FINGER_LENGTH)
+    palm = (beside <= wide) & (up > FINGER_LENGTH) & (up <= FINGER_LENGTH + PALM)
     return fingers | palm
 
 

@@ -61,7 +61,7 @@ def copy_tree(root: Path, copy: Path) -> Path:
 
 
 def environment_of(root: Path, programs: Path) -> dict[str, str]:
-    """Variables with which a process of pytest takes half the time.
+    """Variables with which a process of pytest takes less time.
 
     Compiled files are kept, and compiled programs in the folder `programs`, so that
     what a bug leaves as it was is compiled once; plugins that no test here needs are

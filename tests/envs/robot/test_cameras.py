@@ -10,10 +10,11 @@ import pytest
 import envs
 from envs.robot import cameras, filmstrips
 from envs.robot.drawing import COLOURS
-from envs.robot.seen import SHAPES, Looks
+from envs.robot.seen import SHAPES, Appearance, Looks
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop import world as worlds
 from envs.robot.tabletop.things import ball, cube, cylinder
+from tests.conftest import as_x64
 
 SIZE = 64
 NAMES = ("red", "lime", "blue", "yellow", "magenta")
@@ -53,7 +54,7 @@ def looks(visible=ALL):
 @functools.cache
 def compiled(size=SIZE):
     def take(world, looks):
-        return cameras.pictures(THINGS, world, looks, NAMES, (), size)
+        return cameras.pictures(THINGS, world, looks, Appearance(NAMES), size)
 
     return jax.jit(take)
 
@@ -178,7 +179,8 @@ def test_shapes_differ_and_turn():
             jnp.ones(1, bool),
         )
         told = Looks(visible=jnp.ones(1, bool), shape=shape[None])
-        return cameras.pictures(one, world, told, (), SHAPES, SIZE)["hand_camera"]
+        shapes = Appearance(shapes=SHAPES)
+        return cameras.pictures(one, world, told, shapes, SIZE)["hand_camera"]
 
     straight = [
         np.asarray(take(jnp.int32(i), jnp.float32(0.0))).tobytes()
@@ -208,10 +210,7 @@ def test_sizes(size):
 
 def test_double_precision_gives_the_same_picture(x64):
     one = compiled()(scene(), looks())
-    world = jax.tree.map(
-        lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, scene()
-    )
-    other = compiled()(world, looks())
+    other = compiled()(as_x64(scene()), looks())
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
 
@@ -227,7 +226,8 @@ IDS = filmstrips.groups().values()
     ],
 )
 def test_what_is_shown_can_be_seen(name):
-    """Whatever colour is visible at some time is drawn at some time."""
+    """Whatever is visible at some time is in the base camera's view at some time, and
+    whatever colour is visible is drawn."""
     env = envs.make(name, observation="rgb")
     step, oracle = jax.jit(env.step), jax.jit(env.oracle)
     paints = [COLOURS[c] for c in env._appearance.colours or ("",)]
@@ -236,12 +236,18 @@ def test_what_is_shown_can_be_seen(name):
     def told(state):
         return env._looks(state.task, state.world, state.time)
 
-    shown, drawn = set(), set()
+    eye, forward, up, left = map(np.asarray, cameras.base(env._view))
+    shown, drawn, things, viewed = set(), set(), set(), set()
     observation, state = jax.jit(env.reset)(jax.random.key(3))
     for _ in range(min(env.max_steps, 60)):
         now = told(state)
         colours = np.zeros(len(env._things), int) if now.colour is None else now.colour
-        shown |= {int(colours[i]) for i in np.flatnonzero(now.visible)}
+        visible = np.flatnonzero(now.visible).tolist()
+        shown |= {int(colours[i]) for i in visible}
+        things |= set(visible)
+        way = np.asarray(state.world.position) - eye
+        across = [way @ axis / (way @ forward) / (axis @ axis) for axis in (up, left)]
+        viewed |= {i for i in visible if max(abs(x[i]) for x in across) < 1}
         for colour in shown - drawn:
             for shade in (1, cameras.SHADE):
                 paint = (shade * np.array(paints[colour], np.float32)).astype(int)
@@ -251,4 +257,4 @@ def test_what_is_shown_can_be_seen(name):
         observation, state, _, ended, *_ = step(jax.random.key(0), state, action)
         if ended:
             break
-    assert shown == drawn
+    assert shown == drawn and things == viewed

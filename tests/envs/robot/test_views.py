@@ -185,6 +185,16 @@ def test_filmstrip_says_how_it_ended():
     assert len(differ) and differ.min() >= 500
 
 
+def test_the_cameras_film_is_what_they_see():
+    """The first column shows the start, from in front above, from the hand below."""
+    image = np.asarray(filmstrips.seen("RememberColor3-v0", 64))
+    assert image.shape == (2 * 64 + 4, 6 * 68 - 4, 3)
+    task = envs.make("RememberColor3-v0", observation="rgb")
+    observation = jax.jit(task.reset)(jax.random.key(1))[0]
+    for top, name in ((0, "base_camera"), (68, "hand_camera")):
+        np.testing.assert_array_equal(image[top : top + 64, :64], observation[name])
+
+
 def test_progress_is_not_mistaken():
     """Only what is drawn at the start is another's; what was done since stays."""
     task = envs.make("BunchOfColors3-v0")
