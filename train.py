@@ -6,7 +6,7 @@ Reads the configuration, checks it, and hands it to `agents.run`.
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from agents import RunError, Stopped
+from agents import Result, RunError, Stopped
 from agents.convert import ConfigError
 from agents.devices import choose_devices
 from agents.run import run, select_device
@@ -97,6 +97,20 @@ def refuse(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
+def alone(run_it: Callable[[], Any] = job) -> None:
+    """Run one job; several seeds of it get their mean, for TensorBoard."""
+    run_it()
+    result = ended[-1].result if ended else None
+    if result is None or len(result.seeds) < 2 or not processes.is_first():
+        return
+    from analysis.compare import show_mean  # takes a second
+
+    try:
+        show_mean(result.directory)
+    except OSError as error:
+        tell(f"note    the mean of the seeds is not written: {error}")
+
+
 def sweep(jobs: list[dict[str, Any]]) -> None:
     """Run the jobs of a sweep, and close with a table of them, however it ends."""
     try:
@@ -105,7 +119,17 @@ def sweep(jobs: list[dict[str, Any]]) -> None:
         begun = [row.config for row in ended]
         rows = ended + [Ended(config, None) for config in jobs if config not in begun]
         defaults = [default_config(row.config) for row in rows]
-        tell_sweep(rows, defaults, Console(markup=False))
+        console = Console(markup=False)
+        tell_sweep(rows, defaults, console)
+        compare_sweep([row.result for row in ended if row.result], console)
+
+
+def compare_sweep(results: Sequence[Result], console: Console) -> None:
+    """Write what the runs of a sweep come to beside each other."""
+    if len(results) > 1 and processes.is_first():
+        from analysis.compare import compare_runs  # takes a second
+
+        compare_runs([result.directory for result in results], console)
 
 
 def main() -> None:
@@ -138,11 +162,11 @@ def check_and_run(arguments: list[str]) -> None:
     except Exception as error:
         refuse(reason(error, jobs))
     if resumes(arguments):
-        start(jobs[0])
+        alone(lambda: start(jobs[0]))
         return
     with tempfile.TemporaryDirectory(prefix="engram-sweep-") as scratch:
         sys.argv[1:] = for_hydra(arguments, scratch)
-        sweep(jobs) if len(jobs) > 1 else job()
+        sweep(jobs) if len(jobs) > 1 else alone()
 
 
 if __name__ == "__main__":

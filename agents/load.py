@@ -11,11 +11,9 @@ from agents.base import Agent, Inputs, MemoryState, Params
 from agents.convert import ConfigError
 from agents.keys import Use, key_for, row_keys
 from agents.running.configuration.config import Plan, build
-from agents.running.files.arrays import seeds_in
 from agents.running.files.resume import resumed_config
-from agents.running.files.stored import Stored
 from agents.running.overrides import compose_config
-from agents.running.updates import over_seeds
+from agents.running.trained import restore
 
 
 def load(
@@ -32,20 +30,14 @@ def load(
         ConfigError: no run or no checkpoint there, or it has no such seed.
     """
     plan = load_plan(run)
-    stored = Stored(Path(run))
-    first, count = plan.config["seed"], seeds_in(stored.notes())
-    if seed is None and count == 1:
-        seed = first
-    if seed is None or not first <= seed < first + count:
+    trained = restore(run, plan, seed)
+    if len(trained.seeds) > 1:
         raise ConfigError(
-            f"{run} holds the seeds {first} to {first + count - 1}; name one of them "
-            f"instead of seed={seed}."
+            f"{run} holds the seeds {trained.seeds[0]} to {trained.seeds[-1]}; name "
+            "one of them: seed=."
         )
-    keys = jnp.stack([jax.random.key(first + index) for index in range(count)])
-    like = jax.eval_shape(over_seeds(plan.agent.init, count), keys).params
-    params = stored.restore_params(like)
-    one = jax.tree.map(lambda x: x[seed - first], params)
-    key = key_for(jax.random.key(seed), Use.POLICY)
+    one = jax.tree.map(lambda x: x[0], trained.params)
+    key = key_for(jax.random.key(trained.seeds[0]), Use.POLICY)
     return Policy(plan.agent, one, exploration=exploration, key=key)
 
 
@@ -58,7 +50,7 @@ def load_plan(run: str | Path) -> Plan:
 class Policy:
     """Acts for one stream or many, and keeps their memories.
 
-        policy = agents.load("runs/tmaze/ffm-ppo/20261121-120000-0a1b2c3d")
+        policy = agents.load("runs/tmaze/ffm-ppo/20261121-120000")
         action = policy(observation, start)
 
     `start` says for each stream whether its observation is the first of an episode;

@@ -16,6 +16,7 @@ from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
 from agents.running.files.resume import locked
+from agents.running.output.names import run_folder
 from agents.running.output.plan import describe_plan
 from agents.running.output.report import tell
 from agents.running.output.results import Result, write_result
@@ -58,7 +59,9 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     else:
         if plan.config["start_from"] is not None:
             starting_params(plan)  # a mistake is told before anything is made
-        directory = processes.first_makes(lambda: make_run_directory(plan))
+        directory = processes.first_makes(
+            lambda: make_run_directory(plan, run_folder(plan.config))
+        )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
         result = train(plan, directory, console, mesh)

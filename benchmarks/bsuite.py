@@ -31,16 +31,15 @@ passed over.
 import math
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
 import envs
 from agents.running.overrides import compose_config
+from analysis import Run, read_run
 from benchmarks.rows import Row, Rows, arguments, fill_rows, load
 from envs.chains.memory_chain import LENGTHS, SIZES, MemoryChain
 
@@ -99,8 +98,8 @@ def measure(memory: str, setting: str, episodes: int, words: Sequence[str]) -> R
             ]
         )
         result = agents.run(config, Console(quiet=True))
-        seeds = [result.directory / f"seed_{seed}" for seed in result.seeds]
-        learning = [regret(*read_curves(seed), episodes) for seed in seeds]
+        told = read_run(result.directory)
+        learning = [regret(*read_curves(told, x), episodes) for x in result.seeds]
     trained = [(1 - (s.success or 0.0)) / GUESS for s in result.scores]
     return {
         "memory": memory,
@@ -112,14 +111,14 @@ def measure(memory: str, setting: str, episodes: int, words: Sequence[str]) -> R
     }
 
 
-def read_curves(folder: Path) -> tuple[list[float], list[float]]:
+def read_curves(run: Run, seed: int) -> tuple[list[float], list[float]]:
     """Of every update of a seed, how many episodes ended and which share was right."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    success = {point.step: point.value for point in events.Scalars("train/success")}
-    points = events.Scalars("train/episodes")
+    ended, right = (run.curve(seed, f"train/{x}") for x in ("episodes", "success"))
+    assert ended is not None and right is not None
+    success = dict(zip(right.steps.tolist(), right.values.tolist(), strict=True))
     return (
-        [point.value for point in points],
-        [success.get(point.step, math.nan) for point in points],
+        ended.values.tolist(),
+        [success.get(step, math.nan) for step in ended.steps.tolist()],
     )
 
 

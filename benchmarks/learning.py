@@ -3,7 +3,7 @@
     python -m benchmarks.learning --picture docs/images/tmaze.png
 
 Every memory trains on five seeds at the default settings. The table goes to standard
-output. The picture needs matplotlib.
+output.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
 from agents.running.overrides import compose_config
+from analysis import read_run
 
 SEEDS = 5
 COLORS = {
@@ -61,18 +61,16 @@ def read_curves(directory: Path, tag: str = "evaluation/return") -> dict[str, An
         directory: of the run.
         tag: what is read in place of returns, such as `evaluation/success`.
     """
-
-    def scalars(name: str) -> list[Any]:
-        path = str(directory / name)
-        return EventAccumulator(path).Reload().Scalars(tag)
-
-    seeds = [scalars(path.name) for path in sorted(directory.glob("seed_*"))]
+    run = read_run(directory)
+    seeds = [run.curve(seed, tag) for seed in run.seeds]
+    assert all(seed is not None for seed in seeds), f"{directory} has no {tag}"
+    found = [seed for seed in seeds if seed is not None]
     return {
-        "steps": np.array([point.step for point in seeds[0]]),
-        "returns": np.array([[point.value for point in seed] for seed in seeds]),
-        "times": np.array([[point.wall_time for point in seed] for seed in seeds]),
+        "steps": found[0].steps,
+        "returns": np.array([seed.values for seed in found]),
+        "times": np.array([seed.times for seed in found]),
         "references": {
-            name: scalars(f"reference_{name}")[0].value
+            name: (run.result or {})["references"][name]
             for name in ("memoryless", "recall")
         },
     }

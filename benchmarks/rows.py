@@ -91,6 +91,8 @@ def fill_grid(
     name_of: Callable[..., str],
     measure: Callable[..., Row],
     table: Callable[[Rows], str],
+    *,
+    can: Callable[..., bool] = lambda **_: True,
 ) -> None:
     """Measure every combination, or those that are named; then publish the table.
 
@@ -101,6 +103,7 @@ def fill_grid(
         name_of: a combination's name, by those keywords.
         measure: its row, by the same and `words`.
         table: of all rows.
+        can: whether a combination can be, by the same; the others are passed over.
     """
     known = {what: tuple(names) for what, names in known.items()}
     for what in known:
@@ -123,7 +126,7 @@ def fill_grid(
         dict(zip(chosen, cell, strict=True))
         for cell in itertools.product(*chosen.values())
     ]
-    named = {name_of(**cell): cell for cell in cells}
+    named = {name_of(**cell): cell for cell in cells if can(**cell)}
     there = {} if any(given.values()) else load(asked.results)
     missing = [name for name in named if name not in there]
     fill_rows(asked, missing, lambda x: measure(**named[x], words=asked.words), table)

@@ -8,10 +8,12 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import gymnasium
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,7 +23,13 @@ from agents.convert import ConfigError, convert, nearest
 from agents.running.configuration.choices import CONFIG_DIRECTORY, GROUPS, group_options
 from agents.running.configuration.host_tasks import names_gymnasium
 from agents.running.configuration.plugins import load_plugins
-from agents.running.configuration.words import OPEN_KEYS, for_hydra, split, values
+from agents.running.configuration.words import (
+    OPEN_KEYS,
+    for_hydra,
+    quoted,
+    split,
+    values,
+)
 from agents.running.files.resume import choices_of, resumed_config
 from envs.words import value_of
 
@@ -116,7 +124,7 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
     """
     load_plugins(_plugins(overrides))
     groups, settings = {}, []
-    for text in overrides:
+    for text in map(quoted, overrides):
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{text!r} is not a setting: write name=value.")
@@ -126,7 +134,7 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
         else:
             settings.append((name, value))
     words = [f"{group}={choice}" for group, choice in groups.items()]
-    with initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3"):
+    with _hydra():
         chosen = _chosen(tuple(words))
         known = _keys(OmegaConf.to_container(chosen, resolve=False))
         words += [_setting(name, value, chosen, known) for name, value in settings]
@@ -137,6 +145,13 @@ def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
                 f"{_first_line(error)}: the value is of another kind than this setting."
             ) from None
     return plain(config)
+
+
+def _hydra() -> AbstractContextManager[Any]:
+    """Hydra over our configurations; within a job of it that is the one there is."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return initialize_config_dir(str(CONFIG_DIRECTORY), version_base="1.3")
 
 
 def default_config(config: Mapping[str, Any]) -> dict[str, Any]:

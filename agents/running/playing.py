@@ -2,24 +2,18 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from agents import evaluate
 from agents.convert import ConfigError, nearest
 from agents.running.configuration.config import Plan, build
 from agents.running.evaluator import Evaluator
-from agents.running.files.arrays import seeds_in
 from agents.running.files.records import flat
 from agents.running.files.resume import resumed_config
-from agents.running.files.stored import Stored
 from agents.running.output.results import across_seeds, score_record
 from agents.running.overrides import compose_config
 from agents.running.signals import StopRequest
-from agents.running.updates import over_seeds
+from agents.running.trained import restore
 from envs.base import Card
 from envs.words import value_of
 
@@ -119,22 +113,10 @@ def play_run(run: str, words: Sequence[str]) -> Played:
         plan = build({**config, "evaluation": played})
     except ConfigError as error:  # in the words that were given
         raise ConfigError(str(error).replace("evaluation.", "")) from None
-    stored = Stored(Path(run))
-    notes = stored.notes()
-    first, count = plan.config["seed"], seeds_in(notes)
-    seeds = list(range(first, first + count))
-    if seed is not None and seed not in seeds:
-        raise ConfigError(f"{run} holds the seeds {first} to {seeds[-1]}, not {seed}.")
-    keys = jnp.stack([jax.random.key(number) for number in seeds])
-    init = over_seeds(plan.agent.init, count)
-    params = stored.restore_params(jax.eval_shape(init, keys).params)
-    if seed is not None:
-        index = seeds.index(seed)
-        params = jax.tree.map(lambda x: x[index : index + 1], params)
-        keys, seeds = keys[index : index + 1], [seed]
-    scores = Evaluator(plan, keys)(params, StopRequest())
+    trained = restore(run, plan, seed)
+    scores = Evaluator(plan, trained.keys)(trained.params, StopRequest())
     assert scores is not None  # nothing asked it to stop
-    return Played(run, plan, notes["updates"], seeds, scores)
+    return Played(run, plan, trained.updates, trained.seeds, scores)
 
 
 def _read(words: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class Trainer:
                     self.logs.write_references(card, last_step)
                     result = self._train(state)
                     succeeded = result.stopped is None
+                    if succeeded:
+                        self.logs.write_result(result, self.step)
                 finally:
                     self.logs.finish(succeeded, frozen=self.standing.frozen)
         except HostError as error:

@@ -274,8 +274,8 @@ def test_two_processes_from_the_command_line(agent, tmp_path, monkeypatch):
     assert "device  cpu (cpu), 4 of 4 in 2 processes, 4 environments each" in first
     assert first.count("task    tmaze") == first.count("return ") // 2 == 1, first
     assert "tmaze" not in second and "return" not in second
-    assert len(list(tmp_path.glob("*/*/*"))) == 1
-    assert len(list(tmp_path.glob("*/*/*/seed_0/*"))) == 1
+    assert len(list(tmp_path.glob("*/*/[0-9]*"))) == 1
+    assert len(list(tmp_path.glob("*/*/[0-9]*/seed_0/*"))) == 1
 
 
 @pytest.mark.slow
@@ -294,7 +294,7 @@ def test_two_processes_resume(tmp_path, monkeypatch):
     def run(folder, *words):
         words = ["experiment=smoke", "memory=gru", "device=cpu", *flags, *words]
         both(*words, f"run_directory={tmp_path / folder}", "memory.output_size=8")
-        (found,) = (tmp_path / folder).glob("*/*/*")
+        (found,) = (tmp_path / folder).glob("*/*/[0-9]*")
         return found
 
     frozen = ["agent.anneal_learning_rate=false"]

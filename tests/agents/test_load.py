@@ -102,7 +102,7 @@ def test_one_stream_equals_many_and_memory_resets_by_start(trained):
 def test_mistakes_are_told(trained, tmp_path):
     with pytest.raises(agents.ConfigError, match="holds the seeds 0 to 1; name one"):
         agents.load(trained.directory)
-    with pytest.raises(agents.ConfigError, match="instead of seed=5"):
+    with pytest.raises(agents.ConfigError, match="0 to 1, not 5"):
         agents.load(trained.directory, seed=5)
     (tmp_path / "config.yaml").write_bytes(
         (trained.directory / "config.yaml").read_bytes()

@@ -17,13 +17,23 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import agents
 import envs
+from agents.running.output.names import tag_of
 from agents.running.output.plan import warning
-from agents.running.output.tensorboard import FIRST, REFERENCES, TAGS, Writer
+from agents.running.output.tensorboard import (
+    CURVE,
+    FIRST,
+    METRICS,
+    REFERENCES,
+    TAGS,
+    Writer,
+)
 from agents.running.overrides import compose_config
 from agents.running.updates import compile_updates, make_update_loop, over_seeds
 from memory_models import Card as MemoryCard
 from tests.agents.algorithms.test_ratio_one import make_agent
 from tests.agents.toy import Toy
+
+TASK = "tmaze+env.length=5+evaluation.env.length=4"
 
 
 @pytest.fixture(scope="module")
@@ -75,29 +85,36 @@ def test_prints_plan_and_verdict(short_run):
 
 OTHERS = {"exploration/epsilon", "replay/unknown", "policy/temperature"}
 """Tags of agents that value actions."""
+OTHERS |= {tag_of(tag, TASK) for tag in CURVE}
 
 
 def test_a_directory_per_seed_with_closed_tags(short_run):
     _, _, directory = short_run
-    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", directory.name)
-    assert directory.parent.name == "ffm-ppo"
-    assert directory.parent.parent.name == "tmaze"
+    assert re.fullmatch(r"\d{8}-\d{6}", directory.name)
+    assert directory.parent.parent.name == TASK
     curves = []
     for seed in (0, 1):
         tags = events(directory / f"seed_{seed}").Tags()["scalars"]
-        assert set(tags) <= set(TAGS)
-        assert set(TAGS) - set(tags) == OTHERS
+        known = {tag_of(tag, TASK) for tag in TAGS}
+        assert set(tags) <= known
+        assert known - set(tags) == OTHERS
         points = events(directory / f"seed_{seed}").Scalars("loss/total")
         assert [p.step for p in points] == [2048, 4096, 5120]
         curves.append([p.value for p in points])
     assert curves[0] != curves[1]
 
 
-def test_references_are_sibling_runs(short_run):
-    _, _, directory = short_run
+def test_references_are_of_the_task_that_is_evaluated(short_run):
+    result, _, directory = short_run
     for name in REFERENCES:
-        points = events(directory / f"reference_{name}").Scalars("evaluation/return")
+        folder = directory.parents[1] / "reference" / name
+        points = events(folder).Scalars(f"evaluation/{TASK}/return")
+        value = getattr(result.card, name).value
         assert [p.step for p in points] == [0, 5120]
+        assert [p.value for p in points] == pytest.approx([value] * 2)
+        for bound in ("mean", "lower", "upper"):  # a line in charts of bands
+            points = events(folder).Scalars(f"comparison/{TASK}/{bound}")
+            assert [p.value for p in points] == pytest.approx([value] * 2)
 
 
 def test_hparams_are_filled(short_run):
@@ -115,6 +132,21 @@ def test_hparams_are_filled(short_run):
     infos = parsed.experiment.hparam_infos
     assert {info.name for info in infos if info.differs} == set(FIRST)
     assert {info.name for info in infos} == set(values)
+    told = [info.name.tag for info in parsed.experiment.metric_infos]
+    assert told == list(METRICS) and set(told) <= set(TAGS)
+
+
+def test_the_table_of_runs_has_the_result(short_run):
+    result, _, directory = short_run
+    for index in (0, 1):
+        seed = events(directory / f"seed_{index}")
+        last = {tag: seed.Scalars(tag)[-1].value for tag in METRICS}
+        assert last["result/return"] == pytest.approx(result.scores[index].mean)
+        assert last["result/success"] == pytest.approx(result.scores[index].success)
+        assert last["result/memory_used"] == (result.verdicts[index] == "memory used")
+        assert last["result/parameters"] == result.record()["parameters"] > 1000
+        assert last["result/state_bytes"] == result.record()["state_bytes"] > 1000
+        assert last["time/steps_per_second"] > 0
 
 
 def test_config_and_versions_are_kept(short_run):
@@ -125,7 +157,7 @@ def test_config_and_versions_are_kept(short_run):
 
 
 def test_the_tag_list_is_closed_and_documented(tmp_path):
-    writer = Writer(tmp_path)
+    writer = Writer(tmp_path, "tmaze")
     with pytest.raises(ValueError, match="not on the list of tags"):
         writer.scalars({"loss/new": 1.0}, 0)
     writer.finish(True)

@@ -6,8 +6,10 @@ import pytest
 from rich.console import Console
 
 import agents
+from agents.running.output.names import task_name
 from agents.running.output.tensorboard import Writer
 from agents.running.overrides import compose_config
+from analysis import Run, read_run
 from benchmarks import bsuite
 
 
@@ -67,11 +69,13 @@ def test_table():
 
 
 def test_curves_are_read_update_by_update(tmp_path):
-    writer = Writer(tmp_path)
+    config = compose_config(["env=memory_chain"])
+    writer = Writer(tmp_path / "seed_3", task_name(config))
     for step, count, share in ((8, 0.0, math.nan), (16, 4.0, 0.5), (24, 6.0, 5 / 6)):
         writer.scalars({"train/episodes": count, "train/success": share}, step)
     writer.finish(True)
-    episodes, success = bsuite.read_curves(tmp_path)
+    run = Run(tmp_path, config, None)
+    episodes, success = bsuite.read_curves(run, 3)
     assert episodes == [0.0, 4.0, 6.0] and math.isnan(success[0])
     assert bsuite.regret(episodes, success) == pytest.approx(0.6)
 
@@ -85,7 +89,7 @@ def test_curves_of_a_run(tmp_path):
     words += [f"run_directory={tmp_path}", "compilation_cache=null"]
     words += ["evaluation.episodes=4"]
     result = agents.run(compose_config(words), Console(quiet=True))
-    episodes, success = bsuite.read_curves(result.directory / "seed_0")
+    episodes, success = bsuite.read_curves(read_run(result.directory), 0)
     # 30 updates of 5 steps in 4 streams; episodes take 2 steps.
     assert len(episodes) == 30 and episodes == [8.0, 12.0] * 15
     right = [count * share for count, share in zip(episodes, success, strict=True)]

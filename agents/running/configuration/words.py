@@ -27,6 +27,9 @@ OPEN_KEYS = (
 """Keys that no file lists: the parameters of a user's own class or of an id of
 Gymnasium, and those of the task that are to differ in evaluations."""
 
+PATHS = ("resume", "start_from", "run_directory")
+"""Settings that name a folder."""
+
 _SWEEP = ("-m", "--multirun")
 _ALONE = ("-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run")
 _WITH_VALUE = {
@@ -75,7 +78,7 @@ def split(arguments: Sequence[str]) -> Words:
         elif word.lstrip("+~").startswith(("hydra.", "hydra/")):
             words.hydra.append(word)
         elif "=" in word or word.startswith("~"):
-            words.settings.append(word)
+            words.settings.append(quoted(word))
         else:
             raise ConfigError(
                 f"{word!r} is not a setting: write name=value, for example "
@@ -84,6 +87,17 @@ def split(arguments: Sequence[str]) -> Words:
     _check_together(words.flags)
     _check_hydra(words.hydra)
     return words
+
+
+def quoted(setting: str) -> str:
+    """A setting whose value is a path, with quotes where Hydra needs them.
+
+    The folder of a run may say `env.length=10`, and Hydra takes no bare '='.
+    """
+    name, _, value = setting.partition("=")
+    if name.lstrip("+") not in PATHS or "=" not in value or value[0] in "'\"[":
+        return setting
+    return f"{name}=" + ",".join(f"'{path}'" for path in value.split(","))
 
 
 def _flag(word: str, rest: list[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """What a run leaves beside its event files: where it was, and what it ran on."""
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,19 +23,13 @@ from agents.running.configuration.config import Plan
 CONFIG_FILE = "config.yaml"
 
 
-def make_run_directory(plan: Plan) -> Path:
-    """Make `<task>/<memory>-<agent>/<time>-<hash>` with configuration and versions.
+def make_run_directory(plan: Plan, parent: Path) -> Path:
+    """Make `<parent>/<time>` with configuration and versions.
 
-    The hash is of the resolved configuration, so equal settings are easy to find.
+    Raises:
+        ConfigError: it cannot be written.
     """
-    text = _yaml(plan)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    parent = (
-        Path(plan.config["run_directory"])
-        / plan.env_name
-        / f"{plan.memory_name}-{plan.agent_name}"
-    )
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{digest}"
+    stem = time.strftime("%Y%m%d-%H%M%S")
     directory, number = parent / stem, 1
     while directory.exists():  # another run with these settings in this second
         number += 1

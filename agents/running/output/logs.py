@@ -12,7 +12,9 @@ import numpy as np
 
 from agents import evaluate
 from agents.running.files.records import flat
-from agents.running.output.tensorboard import Writer, write_references
+from agents.running.output.names import task_name
+from agents.running.output.results import Result, sizes_of
+from agents.running.output.tensorboard import METRICS, Writer, write_references
 from agents.running.processes import is_first
 
 Sizes = dict[str, dict[str, int]]
@@ -32,15 +34,16 @@ class Logs:
 
         Of several processes the first one writes.
         """
-        self.directory = directory
+        self.directory, self.task = directory, task_name(config)
         self.writers = [
-            Writer(directory / f"seed_{seed}" if is_first() else None) for seed in seeds
+            Writer(directory / f"seed_{seed}" if is_first() else None, self.task)
+            for seed in seeds
         ]
         self.pending: dict[str, np.ndarray] = {}
         self.last: dict[str, np.ndarray] = {}
         settings = flat(config)
         for seed, writer in zip(seeds, self.writers, strict=True):
-            writer.hparams({**settings, "seed": seed}, ["evaluation/return"])
+            writer.hparams({**settings, "seed": seed}, METRICS)
 
     def add(self, metrics: Mapping[str, np.ndarray]) -> None:
         """Keep metrics `[seeds, updates]` for the point to come."""
@@ -86,18 +89,39 @@ class Logs:
             writer.scalars(values, step)
         self.flush()
 
+    def write_result(self, result: Result, step: int) -> None:
+        """What TensorBoard's table of runs compares every seed by."""
+        sizes = sizes_of(result.plan)
+        shared = {
+            "result/parameters": float(sizes["parameters"]),
+            "result/state_bytes": float(sizes["state_bytes"]),
+        }
+        for index, (writer, score, verdict) in enumerate(
+            zip(self.writers, result.scores, result.verdicts, strict=True)
+        ):
+            if index in result.frozen:
+                continue
+            values = {**shared, "result/return": score.mean}
+            if score.success is not None:
+                values["result/success"] = score.success
+            if not verdict.startswith("no verdict"):
+                values["result/memory_used"] = float(verdict == "memory used")
+            writer.scalars(values, step)
+
     def write_shared(self, values: Mapping[str, float], step: int) -> None:
         """The same values for every seed."""
         for writer in self.writers:
             writer.scalars(values, step)
 
     def write_references(self, card: Any, last_step: int) -> None:
-        """The card's known returns, in place of any that were there."""
-        if not is_first():
-            return
-        for path in self.directory.glob("reference_*/*tfevents*"):
-            path.unlink()
-        write_references(self.directory, card, last_step)
+        """The card's known returns, once for all runs of the task.
+
+        A run that lies elsewhere than it was made has its own.
+        """
+        if is_first():
+            shared = self.directory.parents[1]
+            at = shared if shared.name == self.task else self.directory
+            write_references(at, card, self.task, last_step)
 
     def flush(self) -> None:
         """Make everything visible in the files."""

@@ -62,16 +62,16 @@ def tell_scores(
         card: of the task that was played.
         console: where to.
     """
-    table = _table("", "return", "95 % interval", "success", "verdict")
+    table = new_table("", "return", "95 % interval", "success", "verdict")
     for name, score, verdict in rows:
-        _add(table, name, *cells(score), verdict)
+        add_row(table, name, *cells(score), verdict)
     measures = "returns" if card.measure == "return" else card.measure
     known = ", ".join(
         f"{name} {shown(getattr(card, name).value)}"
         for name in ("floor", "memoryless", "recall")
     )
     console.print(f"{measures} ({known})", highlight=False, soft_wrap=True)
-    _print(table, console)
+    print_table(table, console)
 
 
 class Ended(NamedTuple):
@@ -106,7 +106,7 @@ def tell_sweep(
         defaults: of every job, the configuration of its choices with nothing set.
         console: where to.
     """
-    table = _table(
+    table = new_table(
         *("task", "memory", "agent", "settings", "return", "95 % interval"),
         *("success", "verdict"),
     )
@@ -120,7 +120,7 @@ def tell_sweep(
         score = None if result is None else result.together
         verdict = failure or (result.verdict if result is not None else "not run")
         env = config["env"]
-        _add(
+        add_row(
             table,
             envs.config_name(env["id"]) if "id" in env else str(env["target"]),
             str(config["memory"]["name"]),
@@ -129,7 +129,7 @@ def tell_sweep(
             *cells(score),
             verdict,
         )
-    _print(table, console)
+    print_table(table, console)
 
 
 def cells(score: evaluate.Score | None) -> tuple[str, str, str]:
@@ -148,18 +148,20 @@ def shown(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """An empty table."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")
     return table
 
 
-def _add(table: Table, *texts: str) -> None:
+def add_row(table: Table, *texts: str) -> None:
+    """Add a row of texts."""
     table.add_row(*map(Text, texts))  # as they are: paths and lists hold brackets
 
 
-def _print(table: Table, console: Console) -> None:
+def print_table(table: Table, console: Console) -> None:
     """Print a table; where nobody watches, as wide as it is."""
     width = console.width
     if not console.is_terminal:

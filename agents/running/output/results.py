@@ -93,18 +93,13 @@ class Result:
 
     def record(self) -> dict[str, Any]:
         """What `result.json` holds; docs/saved_runs.md explains each entry."""
-        plan = self.plan
-        network = eqx.filter_eval_shape(plan.agent.build_network, jax.random.key(0))
-        memory = next(iter(memories_of(network)), None)  # an agent may do without
-        card = self.card
+        plan, card = self.plan, self.card
         return {
             "ended": self.ended,
             "task": plan.env_name,
             "memory": plan.memory_name,
             "agent": plan.agent_name,
-            "parameters": learned(network),
-            "memory_parameters": count(memory),
-            "state_bytes": 0 if memory is None else state_bytes(memory),
+            **sizes_of(plan),
             "total_steps": plan.num_updates * plan.agent.steps_per_update,
             "evaluated_at": self.evaluated_at if self.scores else None,
             "seconds": round(self.seconds, 3),
@@ -142,6 +137,17 @@ class Result:
         if self.stopped is None:
             return verdict
         return f"no verdict (stopped after {max(self.seed_steps):,} steps)"
+
+
+def sizes_of(plan: Plan) -> dict[str, int]:
+    """How large agent and memory are, found by tracing alone."""
+    network = eqx.filter_eval_shape(plan.agent.build_network, jax.random.key(0))
+    memory = next(iter(memories_of(network)), None)  # an agent may do without
+    return {
+        "parameters": learned(network),
+        "memory_parameters": count(memory),
+        "state_bytes": 0 if memory is None else state_bytes(memory),
+    }
 
 
 def write_result(result: Result) -> None:

@@ -9,11 +9,12 @@ a full disk would end the thread, and the run would not hear of it where it can 
 # pyright: reportAttributeAccessIssue=false
 
 import itertools
+import json
 import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionStartInfo,
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
+
+from agents.running.output.names import tag_of
 
 TAGS = {
     "evaluation/return": "mean undiscounted return over the evaluation episodes",
@@ -52,6 +55,14 @@ TAGS = {
     "replay/unknown": "share of replayed steps left out: what followed is gone",
     "memory/state_norm": "mean L2 norm of a stream's memory state",
     "memory/peak_bytes": "peak memory: of the accelerator, or of this process on CPU",
+    "comparison/mean": "of a model, over its seeds, of what the card measures",
+    "comparison/lower": "lower end of its interval; the least seed where they are few",
+    "comparison/upper": "upper end of its interval; the best seed where they are few",
+    "result/return": "mean return of the last evaluation",
+    "result/success": "share of its episodes that succeeded",
+    "result/memory_used": "the verdict: 1 memory used, 0 not shown; none without",
+    "result/parameters": "trainable numbers of the whole agent",
+    "result/state_bytes": "bytes that the memory keeps of one stream",
     "time/steps_per_second": "environment steps per second, over all seeds",
     "time/compile_seconds": "seconds that compiling the update took",
 }
@@ -63,6 +74,12 @@ MAY_BE_MISSING = (
 )
 """Tags that an update may have no value for: no episode ended, constant targets."""
 
+METRICS = (
+    *("result/memory_used", "result/success", "result/return", "result/parameters"),
+    *("result/state_bytes", "time/steps_per_second"),
+)
+"""Tags that TensorBoard's table of runs shows beside their hyper-parameters."""
+
 FIRST = ("env.id", "memory.name", "agent.name", "agent.learning_rate", "seed")
 """Hyper-parameters that a table of runs is read by."""
 
@@ -70,24 +87,29 @@ TIMING = ("time/steps_per_second", "time/compile_seconds", "memory/peak_bytes")
 """Tags of the machine rather than of the run: two equal runs differ in these alone."""
 
 REFERENCES = ("floor", "memoryless", "recall")
-"""The card's returns that are written as sibling runs."""
+"""The card's returns that are written as runs of their own."""
+
+CURVE = ("comparison/mean", "comparison/lower", "comparison/upper")
+"""Tags of the mean of a model in a comparison, and of the band around it."""
+
+REACH_FILE = "reaches.json"
+"""Beside the events of a reference: its value, and the last step that it has."""
 
 
 _file_numbers = itertools.count()
 
 
-class Writer:
-    """Event files in one directory.
+class EventFile:
+    """One event file.
 
     Raises (on writing):
-        ValueError: a tag that is not in `TAGS`.
-        OSError: the file cannot be written.
+        OSError: it cannot be written.
     """
 
     def __init__(self, directory: Path | None):
-        """Open a new event file in `directory`, which is made if missing.
+        """Open a new one in `directory`, which is made if missing.
 
-        Without a directory nothing is kept; of several processes one writes.
+        Without a directory nothing is kept: of several processes one writes.
         """
         path = Path(os.devnull)
         if directory is not None:
@@ -103,6 +125,42 @@ class Writer:
             self._file.close()
             raise
 
+    def add(self, summary: Any, step: int | None) -> None:
+        """Write a summary, at a step or at none."""
+        event = Event(wall_time=time.time(), summary=summary)
+        if step is not None:
+            event.step = step
+        self._write(event)
+
+    def flush(self) -> None:
+        """Make what was written visible."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
+
+
+class Writer:
+    """What a run writes into one folder: scalars of `TAGS`, and HParams.
+
+    Raises (on writing):
+        ValueError: a tag that is not in `TAGS`.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, directory: Path | None, task: str):
+        """Open a new event file.
+
+        Args:
+            directory: where, as of `EventFile`.
+            task: name of the task, which tags of one task carry.
+        """
+        self._task, self._file = task, EventFile(directory)
+
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars at an environment step.
 
@@ -117,11 +175,11 @@ class Writer:
                     "to agents/running/output/tensorboard.py and docs/metrics.md."
                 )
             if not (math.isnan(value) and tag in MAY_BE_MISSING):
-                summary.value.add(tag=tag, simple_value=value)
+                summary.value.add(tag=tag_of(tag, self._task), simple_value=value)
         if summary.value:
-            self._add(summary, step)
+            self._file.add(summary, step)
 
-    def hparams(self, values: Mapping[str, Any], metrics: list[str]) -> None:
+    def hparams(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
         """Declare this run's hyper-parameters and the metrics to compare by.
 
         TensorBoard's table begins with those that are said to differ between runs, and
@@ -181,16 +239,7 @@ class Writer:
             metadata=metadata.create_summary_metadata(data),
             tensor=metadata.NULL_TENSOR,
         )
-        self._add(summary, None)
-
-    def _add(self, summary: Summary, step: int | None) -> None:
-        event = Event(wall_time=time.time(), summary=summary)
-        if step is not None:
-            event.step = step
-        self._write(event)
-
-    def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
+        self._file.add(summary, None)
 
 
 def _type(value: bool | int | float | str) -> Any:
@@ -201,13 +250,39 @@ def _type(value: bool | int | float | str) -> Any:
     return api_pb2.DATA_TYPE_STRING
 
 
-def write_references(directory: Path, card: Any, last_step: int) -> None:
-    """Write what the card knows as sibling runs, at the first and last step."""
+def write_references(directory: Path, card: Any, task: str, last_step: int) -> None:
+    """Write what the card knows as runs beside those of the task.
+
+    From step 0 to the last. They are of the task, not of a run: what is there is kept
+    where it reaches as far.
+
+    Args:
+        directory: of the task; each gets a folder `reference/<name>`.
+        card: of the task.
+        task: its name.
+        last_step: that any of the curves beside them has.
+    """
     for name in REFERENCES:
         value = getattr(card, name).value
-        if value is None:
+        folder = directory / "reference" / name
+        if value is None or _reaches(folder, value, last_step):
             continue
-        writer = Writer(directory / f"reference_{name}")
+        old = list(folder.glob("*tfevents*"))
+        writer = Writer(folder, task)
         for step in (0, last_step):
             writer.scalars({f"evaluation/{card.measure}": value}, step)
+            writer.scalars(dict.fromkeys(CURVE, value), step)
         writer.finish(True)
+        told = json.dumps({"value": value, "step": last_step})
+        (folder / REACH_FILE).write_text(told + "\n")
+        for path in old:
+            path.unlink(missing_ok=True)  # another run may be at the same
+
+
+def _reaches(folder: Path, value: float, last_step: int) -> bool:
+    """Whether a reference of this value is there and goes on to a step."""
+    try:
+        told = json.loads((folder / REACH_FILE).read_text())
+        return told["value"] == value and told["step"] >= last_step
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # none, or broken: it is written anew

@@ -37,7 +37,7 @@ def copy(whole, tmp_path):
 
 
 def started_in(parent):
-    (directory,) = parent.glob("*/*/*")
+    (directory,) = parent.glob("*/*/[0-9]*")
     return directory
 
 
@@ -109,7 +109,7 @@ def test_the_folder_is_deleted_while_training(tmp_path, monkeypatch):
     with pytest.raises(agents.RunError) as error:
         tiny.start(f"run_directory={tmp_path}")
     assert "was deleted or moved while it trained; it stops at step" in str(error.value)
-    assert "\n" not in str(error.value) and not list(tmp_path.glob("*/*/*"))
+    assert "\n" not in str(error.value) and not list(tmp_path.glob("*/*/[0-9]*"))
 
 
 def test_checkpoints_are_deleted_while_training(whole, tmp_path, monkeypatch):

@@ -12,25 +12,31 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 import envs
 from agents.evaluate import Score
 from agents.running.output.logs import Logs, event_sizes, purge
+from agents.running.output.names import tag_of
 from agents.running.output.plan import _returns
 from agents.running.output.report import tell_scores
 from agents.running.output.tensorboard import Writer, write_references
+from agents.running.overrides import compose_config
+from envs.base import exact
 
 SEEDS = [4, 9]
+CONFIG = compose_config(["env.length=7", "agent.gamma=0.5"])
+TASK = "tmaze+env.length=7"
 SHARED = {"time/steps_per_second": 5.0}
 NOTHING = float("nan")
 
 
 @pytest.fixture
 def logs(tmp_path):
-    opened = Logs(tmp_path, SEEDS, {"agent": {"gamma": 0.5}})
+    opened = Logs(tmp_path / TASK / "a" / "b", SEEDS, CONFIG)
     yield opened
     for writer in opened.writers:
-        writer._file.close()
+        writer.finish(True)
 
 
 def curve(folder, tag):
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    tag = tag_of(tag, TASK)
     if tag not in events.Tags()["scalars"]:
         return []
     return [(point.step, point.value) for point in events.Scalars(tag)]
@@ -58,9 +64,34 @@ def test_references_are_of_what_the_card_measures(logs):
     for measure in ("return", "success"):
         folder = logs.directory / measure
         told = dataclasses.replace(card, measure=measure)
-        write_references(folder, told, 30)
-        points = curve(folder / "reference_memoryless", f"evaluation/{measure}")
+        write_references(folder, told, TASK, 30)
+        points = curve(folder / "reference" / "memoryless", f"evaluation/{measure}")
         assert points == [(0, 0.5), (30, 0.5)]
+
+
+def test_references_are_there_once_and_reach_the_last_step_of_any_run(tmp_path):
+    card = envs.make("TMaze-v0").card
+    folder = tmp_path / "reference" / "memoryless"
+    changed = dataclasses.replace(card, memoryless=exact(0.25))
+    for told, last, expected in (
+        (card, 30, [(0, 0.5), (30, 0.5)]),
+        (card, 20, [(0, 0.5), (30, 0.5)]),
+        (card, 40, [(0, 0.5), (40, 0.5)]),
+        (changed, 10, [(0, 0.25), (10, 0.25)]),
+    ):
+        write_references(tmp_path, told, TASK, last)
+        assert curve(folder, "evaluation/return") == expected
+        assert len(list(folder.glob("*tfevents*"))) == 1
+
+
+def test_a_run_that_was_moved_has_references_of_its_own(tmp_path):
+    card = envs.make("TMaze-v0").card
+    for name in ("elsewhere", TASK):
+        logs = Logs(tmp_path / name / "gru-ppo" / "time", SEEDS, CONFIG)
+        logs.write_references(card, 10)
+        logs.finish(True, frozen=())
+    found = {str(x.relative_to(tmp_path)) for x in tmp_path.rglob("reference")}
+    assert found == {"elsewhere/gru-ppo/time/reference", f"{TASK}/reference"}
 
 
 def test_plan_and_table_say_what_the_card_measures():
@@ -93,7 +124,7 @@ def test_scores_are_those_of_their_seeds(logs):
 
 
 def test_a_nan_is_news_unless_it_may_be_missing(tmp_path):
-    writer = Writer(tmp_path)
+    writer = Writer(tmp_path, TASK)
     writer.scalars({"loss/total": NOTHING, "train/return": NOTHING}, 1)
     writer.finish(True)
     assert curve(tmp_path, "train/return") == []
@@ -103,7 +134,7 @@ def test_a_nan_is_news_unless_it_may_be_missing(tmp_path):
 
 def test_how_it_ended_is_told(tmp_path):
     for name, succeeded in (("good", True), ("bad", False)):
-        logs = Logs(tmp_path / name, SEEDS, {})
+        logs = Logs(tmp_path / name, SEEDS, CONFIG)
         logs.finish(succeeded, frozen={1: "somewhere"})
     told = []
     for name in ("good", "bad"):
@@ -124,7 +155,7 @@ def test_what_came_after_the_checkpoint_is_cut_off(logs):
     logs.add({"loss/total": np.asarray([[3.0], [4.0]])})
     logs.write(SHARED, 20, frozen=())
     assert curves(logs, "loss/total") == [[(10, 1), (20, 3)], [(10, 2), (20, 4)]]
-    later = Writer(logs.directory / "seed_4")
+    later = Writer(logs.directory / "seed_4", TASK)
     later.scalars({"loss/total": 5.0}, 30)
     later.finish(True)
     purge(logs.directory, sizes, SEEDS)

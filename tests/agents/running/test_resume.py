@@ -54,7 +54,7 @@ def start(*words):
 
 
 def directory_of(parent):
-    (directory,) = parent.glob("*/*/*")
+    (directory,) = parent.glob("*/*/[0-9]*")
     return directory
 
 

@@ -28,6 +28,7 @@ def sweep(monkeypatch, capsys):
             return types.SimpleNamespace(together=SCORE, verdict=ending)
 
         monkeypatch.setattr(train, "run", ended)
+        monkeypatch.setattr(train, "compare_sweep", lambda *_: None)
         monkeypatch.setattr(train, "ended", [])
         monkeypatch.setattr(train, "statuses", [])
         words = ["env.length=3", "memory=none", "seed=0,1,2,3"]
@@ -72,6 +73,37 @@ def test_a_signal_ends_the_sweep(sweep, ending, expected, told):
     assert status == expected and "Traceback" not in printed
     assert rows[1].endswith(told)
     assert [row.split()[-2:] for row in rows[2:]] == [["not", "run"]] * 2
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Run train.py's command line here, on the smallest run there is."""
+
+    def run(*words):
+        monkeypatch.setattr(train, "ended", [])
+        monkeypatch.setattr(train, "statuses", [])
+        words = [*tiny.WORDS, *words, f"run_directory={tmp_path}"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        train.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_sweep_ends_with_its_comparison(command, tmp_path):
+    text = command("-m", "seed=0,1")
+    page = tmp_path / "comparison" / "comparison.html"
+    assert f"compare {page}" in text and page.is_file()
+    table = (tmp_path / "comparison" / "comparison.md").read_text()
+    assert "| none-ppo | 2 |" in table
+    assert not list(tmp_path.glob("*/*/*/mean"))
+
+
+def test_several_seeds_end_with_their_mean(command, tmp_path):
+    text = command("num_seeds=2")
+    (mean,) = tmp_path.glob("*/*/*/mean")
+    assert len(list(mean.glob("*tfevents*"))) == 1
+    assert "together" in text and not (tmp_path / "comparison").exists()
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_resumed_equals_uninterrupted(agent, tmp_path, monkeypatch):
         patch.setattr(trainer.Trainer, "_call", stopped)
         with pytest.raises(agents.Stopped):
             start(*words, f"run_directory={tmp_path / 'cut'}")
-    (cut,) = (tmp_path / "cut").glob("*/*/*")
+    (cut,) = (tmp_path / "cut").glob("*/*/[0-9]*")
     directory = shutil.copytree(cut, tmp_path / "copy")
     tiny.resume(directory)
     assert_equal_runs(whole.directory, directory, points=100)
