@@ -17,7 +17,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 
 from agents.running.output.names import tag_of
-from agents.running.output.tensorboard import CURVE, EventFile
+from agents.running.output.tensorboard import CURVE, EventFile, image_summary
 
 
 class Board:
@@ -46,13 +46,8 @@ class Board:
 
     def image(self, tag: str, png: bytes, step: int = 0) -> None:
         """A picture, encoded as PNG (or GIF, which moves)."""
-        with Image.open(io.BytesIO(png)) as picture:
-            width, height = picture.size
         summary = Summary()
-        image = Summary.Image(
-            height=height, width=width, colorspace=3, encoded_image_string=png
-        )
-        summary.value.add(tag=tag, image=image)
+        summary.value.add(tag=tag, image=image_summary(png))
         self._file.add(summary, step)
 
     def layout(self, tasks: Sequence[str]) -> None:

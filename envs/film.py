@@ -1,10 +1,15 @@
-"""Films: pictures with lines of text below them, as an animated GIF."""
+"""Films: pictures with lines of text below them, as an animated GIF or as MP4."""
 
+import io
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+KINDS = (".gif", ".mp4")
+"""Endings of the files that a film can be."""
 
 _WIDTH = 320
 _LINE = 16
@@ -28,14 +33,56 @@ def save(path: Path, films: list[list[Image.Image]], milliseconds: int = 250) ->
     """Write films one after the other; the last frame of each stays four times as long.
 
     Args:
-        path: of the file to write.
+        path: of the file to write, `.gif` or `.mp4`.
         films: of each its frames.
         milliseconds: per frame.
+
+    Raises:
+        ValueError: an MP4 is asked for, and its encoder is not installed or fails.
     """
+    if path.suffix.lower() == ".mp4":
+        _save_mp4(path, films, milliseconds)
+    else:
+        path.write_bytes(gif(films, milliseconds))
+
+
+def gif(films: list[list[Image.Image]], milliseconds: int = 250) -> bytes:
+    """Films as an animated GIF; arguments as of `save`."""
     frames, durations = [], []
     for film in films:
         frames += film
         durations += [milliseconds] * (len(film) - 1) + [4 * milliseconds]
+    buffer = io.BytesIO()
     frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=durations, loop=0
+        buffer,
+        format="gif",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
     )
+    return buffer.getvalue()
+
+
+def _save_mp4(path: Path, films: list[list[Image.Image]], milliseconds: int) -> None:
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise ValueError(
+            f"{path} needs an encoder for MP4, which is not installed; pip install -e "
+            '".[video]", or write a .gif.'
+        ) from None
+    frames = [frame for film in films for frame in [*film, *film[-1:] * 3]]
+    width, height = (size + size % 2 for size in frames[0].size)  # H.264 wants it even
+    pixels = []
+    for frame in frames:
+        whole = Image.new("RGB", (width, height))
+        whole.paste(frame)
+        pixels.append(whole.tobytes())
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+    command += ["-r", str(1000 / milliseconds), "-i", "-"]
+    command += ["-c:v", "libx264", "-pix_fmt", "yuv420p", str(path)]
+    done = subprocess.run(command, input=b"".join(pixels), capture_output=True)
+    if done.returncode:
+        raise ValueError(f"{path} cannot be encoded: {done.stderr.decode().strip()}")

@@ -27,6 +27,7 @@ from agents.running.files.checkpoint import CheckpointError, Checkpoints
 from agents.running.files.records import CONFIG_FILE, peak_bytes, write_records
 from agents.running.files.stored import Checkpoint
 from agents.running.host_updates import LOST, make_updates
+from agents.running.output.films import Filmer
 from agents.running.output.logs import Logs, event_sizes, purge
 from agents.running.output.report import progress_bar
 from agents.running.output.results import Result, is_written
@@ -74,6 +75,7 @@ class Trainer:
         self.keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.log_interval = min(config["log_interval"], plan.num_updates)
         self.evaluator = Evaluator(plan, self.keys)
+        self.filmer = Filmer(plan)
         self.standing = Standing()
         self.saved_evaluation = -1
         self.stop = StopRequest()
@@ -269,6 +271,7 @@ class Trainer:
                 standing.scores = scores
                 self.logs.write_scores(scores, self.step, frozen=standing.frozen)
                 standing.evaluated_at = self.step
+                self._film(params)
         if (signal := self._stopping()) is not None:
             self._save(state, must=True)
             name = self.directory
@@ -279,6 +282,14 @@ class Trainer:
         if whole and not finished and self._due(interval, saved_at, finished):
             self._save(state)
         return None
+
+    def _film(self, params: Any) -> None:
+        """Film the first seed, where that is asked for and it is finite."""
+        if 0 in self.standing.frozen or not processes.is_first():
+            return
+        film = self.filmer(jax.tree.map(lambda x: x[0], params))
+        if film is not None:
+            self.logs.write_film(film, self.step)
 
     def _stopping(self) -> int | None:
         """The signal that told this process, or any other of the run, to stop."""

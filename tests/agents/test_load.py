@@ -1,17 +1,25 @@
 """A loaded policy acts as training's evaluation does, for one stream and for many."""
 
+import io
+import re
+import subprocess
+
+import imageio_ffmpeg
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
 from agents.keys import Use, key_for, row_keys, step_keys
 from agents.load import Policy
+from agents.running.output.films import Filmer
 from agents.running.overrides import compose_config
 from agents.video import main, record
 from tests.agents.algorithms.test_ratio_one import make_agent, redrawn
+from tests.agents.running import tiny
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +143,76 @@ def test_video_shows_whole_episodes(trained, capsys, monkeypatch):
     assert all(frame.max() > 200 for frame in frames)  # no black first frame
     assert not np.array_equal(frames[0], frames[1])
     film.close()
+
+
+def test_a_video_can_be_mp4(trained, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "film.mp4"
+    words = [str(trained.directory), "--seed=1", "--episodes=1", f"--out={path}"]
+    monkeypatch.setattr("sys.argv", ["video", *words])
+    main()
+    exe = imageio_ffmpeg.get_ffmpeg_exe()
+    told = subprocess.run([exe, "-i", path], capture_output=True).stderr.decode()
+    width, height = map(int, re.search(r", (\d+)x(\d+)", told).groups())
+    assert "h264" in told and " 4 fps" in told
+    raw = [exe, "-loglevel", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24"]
+    shown = subprocess.run([*raw, "-"], capture_output=True, check=True).stdout
+    pictures = np.frombuffer(shown, np.uint8).reshape(-1, height, width, 3)
+    assert len(pictures) == 7 + 3  # the last stays longer
+    with Image.open(_gif(trained, tmp_path)) as film:
+        first = np.asarray(film.convert("RGB"), np.float64)
+        assert (width - film.width, height - film.height) in ((0, 0), (0, 1))
+    shown = pictures[0, : first.shape[0]]
+    assert np.abs(shown - first).mean() < 8  # H.264 is not exact
+
+
+def _gif(trained, tmp_path):
+    path = tmp_path / "film.gif"
+    record(agents.load(trained.directory, seed=1), path, episodes=1)
+    return path
+
+
+def test_films_of_evaluations_are_in_the_events(tmp_path, monkeypatch):
+    seen, film = [], Filmer.__call__
+
+    def noted(self, params):
+        seen.append(params)
+        return film(self, params)
+
+    monkeypatch.setattr(Filmer, "__call__", noted)
+    words = ["evaluation.films=2", "num_seeds=2"]
+    result = tiny.start(*words, f"run_directory={tmp_path}")[0]
+    for leaf, both in zip(
+        jax.tree.leaves(seen[-1]), jax.tree.leaves(result.params), strict=True
+    ):
+        np.testing.assert_array_equal(leaf, both[0])
+    events = EventAccumulator(
+        str(result.directory / "seed_0"), size_guidance={"images": 9}
+    ).Reload()
+    (tag,) = events.Tags()["images"]
+    assert tag == "evaluation/tmaze+env.length=3/film"
+    first, last = events.Images(tag)
+    assert (first.step, last.step) == (0, 256)
+    with Image.open(io.BytesIO(last.encoded_image_string)) as film:
+        assert film.format == "GIF" and film.n_frames >= 4
+        assert film.size == (last.width, last.height)
+    path = tmp_path / "film.gif"
+    policy = agents.load(result.directory, seed=0)
+    record(policy, path, seed=0, episodes=2)
+    assert path.read_bytes() == last.encoded_image_string
+    other = EventAccumulator(str(result.directory / "seed_1")).Reload()
+    assert not other.Tags()["images"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["env=probe_copy_bit"], r"films=1: Probe has no render\(state\)"),
+        (["env=gymnasium", "env.id=CartPole-v1"], "films=1 needs a compiled task"),
+    ],
+)
+def test_what_cannot_be_filmed_is_refused_before_training(words, told):
+    with pytest.raises(agents.ConfigError, match=told):
+        agents.build(compose_config([*words, "evaluation.films=1"]))
 
 
 def test_a_task_without_pictures(tmp_path):

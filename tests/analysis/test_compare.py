@@ -145,7 +145,10 @@ def test_rankings_take_five_seeds(folder, tmp_path):
     assert "no model is said" not in told(comparison)
     one = compare([x for x in find_runs([tmp_path]).runs if "n_back" in x.task])
     assert not one.improvements and not one.models
-    make_run(tmp_path, ["memory=ffm"], {0: [0.0, 1.0]})
+    for env in ("tmaze", "n_back"):
+        make_run(tmp_path, ["memory=ffm", f"env={env}"], {0: [0.0, 1.0]})
+    few = compare(find_runs([tmp_path]).runs)
+    assert len(few.models) == 3 and not few.improvements
     assert "no model is said to be better" in told(compare(find_runs([tmp_path]).runs))
 
 

@@ -12,6 +12,7 @@ import envs
 from agents import registry as agents_registry
 from agents.base import Agent
 from agents.convert import ConfigError, convert, convert_all
+from agents.evaluate.film import check_renders
 from agents.running import processes
 from agents.running.configuration import user_classes
 from agents.running.configuration.choices import BOUND, CONFIG_DIRECTORY
@@ -82,6 +83,7 @@ def build(config: Mapping[str, Any]) -> Plan:
         settings = check_host_run(settings)
     env = build_partial(task, settings["partial"])
     evaluation_env = _evaluation_env(settings, env)
+    _check_films(settings, evaluation_env)
     for group in ("memory", "agent"):
         settings[group] = called(settings[group], f"{group}.name")
     memory, raw_keys = build_memory(settings["memory"])
@@ -113,6 +115,7 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "evaluation.interval": (1, 10**15),
     "evaluation.episodes": (1, 10**7),
     "evaluation.step_limit": (1, 10**9),
+    "evaluation.films": (0, 64),
     "checkpoint.interval": (1, 10**15),
     "checkpoint.keep": (1, 10**6),
 }
@@ -143,6 +146,20 @@ def _check_limits(settings: Mapping[str, Any]) -> None:
         )
 
 
+def _check_films(settings: Mapping[str, Any], env: envs.Environment) -> None:
+    """Refuse to film what has no pictures, before anything trains."""
+    films = settings["evaluation"]["films"]
+    if films and isinstance(env, envs.HostTask):
+        raise ConfigError(
+            f"evaluation.films={films} needs a compiled task; film a numpy environment "
+            "after training: python -m agents.video RUN."
+        )
+    try:
+        check_renders(env) if films else None
+    except ValueError as error:
+        raise ConfigError(f"evaluation.films={films}: {error}") from None
+
+
 _TOP_LEVEL: dict[str, Any] = {
     "seed": int,
     "num_seeds": int,
@@ -163,6 +180,7 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "episodes": int,
         "exploration": float | None,
         "step_limit": int,
+        "films": int,
         "env": dict,
     },
     "checkpoint": {"interval": int | None, "keep": int},

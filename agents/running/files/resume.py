@@ -27,6 +27,7 @@ MAY_CHANGE = (
 
 YOUNGER = (
     *("compilation_cache", "start_from", "partial.", "evaluation.env", "distributed."),
+    "evaluation.films",
     *("agent.reconstruction_weight", "agent.memory_learning_rate", "check", "plugins"),
     *("env.vectorization", "env.step_timeout"),
 )

@@ -89,6 +89,11 @@ class Logs:
             writer.scalars(values, step)
         self.flush()
 
+    def write_film(self, animation: bytes, step: int) -> None:
+        """A film of the first seed, an animated GIF."""
+        self.writers[0].film("evaluation/film", animation, step)
+        self.flush()
+
     def write_result(self, result: Result, step: int) -> None:
         """What TensorBoard's table of runs compares every seed by."""
         sizes = sizes_of(result.plan)

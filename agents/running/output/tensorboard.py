@@ -8,6 +8,7 @@ a full disk would end the thread, and the run would not hear of it where it can 
 # Protocol buffer modules define their names at run time.
 # pyright: reportAttributeAccessIssue=false
 
+import io
 import itertools
 import json
 import math
@@ -18,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
@@ -35,6 +37,7 @@ TAGS = {
     "evaluation/return_lower": "lower end of its 95 % interval",
     "evaluation/return_upper": "upper end of its 95 % interval",
     "evaluation/episode_length": "mean steps per evaluation episode",
+    "evaluation/film": "some episodes of the first seed, always from the same starts",
     "evaluation/success": "share of evaluation episodes that succeeded",
     "train/return": "mean return of training episodes that ended; never quoted",
     "train/episode_length": "mean steps of training episodes that ended",
@@ -179,6 +182,18 @@ class Writer:
         if summary.value:
             self._file.add(summary, step)
 
+    def film(self, tag: str, animation: bytes, step: int) -> None:
+        """Write an animated GIF, which TensorBoard plays.
+
+        Args:
+            tag: of the list.
+            animation: encoded.
+            step: environment steps so far.
+        """
+        summary = Summary()
+        summary.value.add(tag=tag_of(tag, self._task), image=image_summary(animation))
+        self._file.add(summary, step)
+
     def hparams(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
         """Declare this run's hyper-parameters and the metrics to compare by.
 
@@ -240,6 +255,15 @@ class Writer:
             tensor=metadata.NULL_TENSOR,
         )
         self._file.add(summary, None)
+
+
+def image_summary(encoded: bytes) -> Any:
+    """An encoded picture, PNG or GIF, as TensorBoard keeps it."""
+    with Image.open(io.BytesIO(encoded)) as picture:
+        width, height = picture.size
+    return Summary.Image(
+        height=height, width=width, colorspace=3, encoded_image_string=encoded
+    )
 
 
 def _type(value: bool | int | float | str) -> Any:
