@@ -1,7 +1,7 @@
 """Tables that are measured row by row, one memory model each, and can be resumed.
 
 A row is written to its file as soon as it is finished. A model that has a row is passed
-over unless it is named on the command line. The table in README.md is made from the
+over unless it is named on the command line. The table in its page is made from the
 file, between two marks, and never edited by hand.
 """
 
@@ -22,7 +22,7 @@ from agents.running.output.results import t_95
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
-README = FOLDER / "README.md"
+PAGES = FOLDER / "pages"
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -133,26 +133,27 @@ def fill_grid(
 
 
 def publish(path: Path, table: Callable[[Rows], str]) -> None:
-    """Print the table of a file; if it belongs to the repository, README.md gets it."""
+    """Print the table of a file; if it belongs to the repository, its page gets it."""
     text = table(load(path))
     print(text)
     if path.parent == RESULTS:
-        before, _, after = published(path.stem)
-        README.write_text(f"{before}\n{text}\n{after}")
+        page, before, _, after = published(path.stem)
+        page.write_text(f"{before}\n{text}\n{after}")
 
 
-def published(name: str) -> tuple[str, str, str]:
-    """README.md before, within and after the table called `name`.
+def published(name: str) -> tuple[Path, str, str, str]:
+    """The page with the table called `name`; what stands before, within and after it.
 
     Raises:
         ValueError: there is no such table.
     """
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = README.read_text().partition(begin)
-    table, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{README} has no lines {begin} and {end} for the table.")
-    return before + begin, table, end + after
+    for page in sorted(PAGES.glob("*.md")):
+        before, found, rest = page.read_text().partition(begin)
+        table, closed, after = rest.partition(end)
+        if found and closed:
+            return page, before + begin, table, end + after
+    raise ValueError(f"no page in {PAGES} has lines {begin} and {end} for the table.")
 
 
 def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:

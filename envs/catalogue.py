@@ -1,4 +1,6 @@
-"""The catalogue of tasks, docs/tasks.md: `python -m envs.catalogue`.
+"""The catalogue of tasks, docs/tasks.md and a page per family below it.
+
+    python -m envs.catalogue
 
 Written from the registry: what every task's docstring, card and spaces say, and a
 contact sheet for each family. Tasks are grouped by class; ids that share one differ in
@@ -24,6 +26,7 @@ from envs.spaces import sample
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "tasks.md"
+FAMILIES = DOCS / "tasks"
 PICTURES = DOCS / "images" / "tasks"
 
 _INTRODUCTION = """\
@@ -57,17 +60,26 @@ def title(family: ModuleType) -> str:
     return family.__name__.rsplit(".", 1)[-1]
 
 
-def page() -> str:
-    """The whole page."""
-    parts = [_INTRODUCTION]
+def pages() -> dict[Path, str]:
+    """The page that leads to the families, and one page for each."""
+    rows = ["| family | ids | what it is |", "|---|---|---|"]
+    found = {}
     for family in envs.FAMILIES:
-        text = inspect.getdoc(family) or ""
-        name = title(family)
-        parts += [f"## {name}", text]
-        if any(target.render is not None for target in classes(family)):
-            parts.append(f"![{name}](images/tasks/{name}.png)")
-        for target, ids in classes(family).items():
-            parts.append(section(target, ids))
+        name, text = title(family), inspect.getdoc(family) or ""
+        first = text.partition("\n\n")[0].replace("\n", " ")
+        rows.append(f"| [{name}](tasks/{name}.md) | {len(family.TASKS)} | {first} |")
+        found[FAMILIES / f"{name}.md"] = _family(family)
+    return {PAGE: "\n".join([_INTRODUCTION, *rows, ""]), **found}
+
+
+def _family(family: ModuleType) -> str:
+    """The page of one family."""
+    name = title(family)
+    parts = [f"# {name}", inspect.getdoc(family) or ""]
+    parts.append("How to read the tables: [all tasks](../tasks.md).")
+    if any(target.render is not None for target in classes(family)):
+        parts.append(f"![{name}](../images/tasks/{name}.png)")
+    parts += [section(target, ids) for target, ids in classes(family).items()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -84,7 +96,7 @@ def section(target: type[Environment], ids: list[str]) -> str:
     columns += ["where it differs"] if several else []
     return "\n".join(
         [
-            f"### {target.__name__}",
+            f"## {target.__name__}",
             "",
             f"{summary} Source: {env.card.paper}.",
             "",
@@ -243,9 +255,11 @@ def contact_sheet(family: ModuleType) -> Image.Image | None:
 
 
 def main() -> None:
-    """Write the page and its pictures."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page())
+    """Write the pages and their pictures."""
+    for folder in (PICTURES, FAMILIES):
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text)
     for family in envs.FAMILIES:
         sheet = contact_sheet(family)
         if sheet is not None:

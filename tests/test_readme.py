@@ -9,7 +9,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
     ROOT / "benchmarks" / "README.md",
-    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "benchmarks" / "pages").glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -50,8 +51,16 @@ def test_links_are_found():
     found = {
         (page.parent / name).resolve() for page in PAGES for name, _ in links(page)
     }
-    docs = {page for page in PAGES if page.parent.name == "docs"}
-    assert docs <= found, sorted(docs - found)
+    docs = {page for page in PAGES if page.parent != ROOT}
+    assert docs - {ROOT / "benchmarks" / "README.md"} <= found, sorted(docs - found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_are_short(page):
+    """CHANGELOG apart: it is looked up, not read."""
+    name = str(page.relative_to(ROOT))
+    if name != "CHANGELOG.md":
+        assert len(page.read_text().splitlines()) <= 250
 
 
 @pytest.mark.parametrize(

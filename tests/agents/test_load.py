@@ -172,11 +172,11 @@ def _gif(trained, tmp_path):
 
 
 def test_films_of_evaluations_are_in_the_events(tmp_path, monkeypatch):
-    seen, film = [], Filmer.__call__
+    seen, filmed = [], Filmer.__call__
 
     def noted(self, params):
         seen.append(params)
-        return film(self, params)
+        return filmed(self, params)
 
     monkeypatch.setattr(Filmer, "__call__", noted)
     words = ["evaluation.films=2", "num_seeds=2"]

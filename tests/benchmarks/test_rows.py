@@ -27,7 +27,7 @@ PUBLISHED = [
 def test_the_readme_has_the_table_of_the_rows(module):
     """Otherwise: python -m benchmarks.<name> --publish."""
     name = module.__name__.split(".")[-1]
-    _, table, _ = rows.published(name)
+    _, _, table, _ = rows.published(name)
     assert table.strip() == module.table(rows.load(rows.RESULTS / f"{name}.json"))
 
 
