@@ -15,6 +15,7 @@ from agents.convert import ConfigError
 
 COMMANDS: dict[str, str] = {
     "compare": "which memory works, how fast and at what cost",
+    "card": "a page per memory model: scores by kind of memory, half-life, cost",
     "retention": "how long the memory holds, on horizons longer than it was trained on",
     "verdict": "short-term or long-term memory, declarative or procedural",
     "saliency": "which past observations a decision depends on",

@@ -60,7 +60,7 @@ class Run:
     @property
     def measure(self) -> str:
         """What the card's numbers are of: return or success."""
-        return self._card.measure if self.result is None else self.result["measure"]
+        return self.card.measure if self.result is None else self.result["measure"]
 
     @functools.cached_property
     def references(self) -> Mapping[str, float | None]:
@@ -68,7 +68,7 @@ class Run:
         if self.result is not None:
             return self.result["references"]
         names = ("floor", "memoryless", "recall", "oracle")
-        return {name: getattr(self._card, name).value for name in names}
+        return {name: getattr(self.card, name).value for name in names}
 
     @functools.cached_property
     def seeds(self) -> list[int]:
@@ -92,8 +92,12 @@ class Run:
         )
 
     @functools.cached_property
-    def _card(self) -> Card:
-        """Of the task, for runs that have no result yet."""
+    def card(self) -> Card:
+        """Of the task that was evaluated.
+
+        Raises:
+            ConfigError: the configuration is of a task that is here no more.
+        """
         return build({**self.config, "check": False}).evaluation_env.card
 
     @functools.cached_property

@@ -14,9 +14,10 @@ interval, (a to b).
 """
 
 import argparse
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,9 +107,31 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     Raises:
         ConfigError: the folder holds something else, or cannot be written.
     """
-    try:
-        _clear(out)
+    with claim(out, MARK):
         return _write(comparison, out)
+
+
+@contextlib.contextmanager
+def claim(out: Path, mark: str) -> Iterator[None]:
+    """An empty folder to write into, in place of an older one of the same kind.
+
+    Args:
+        out: the folder.
+        mark: file by which it is known to be of that kind, and may be removed.
+
+    Raises:
+        ConfigError: it holds something else, or cannot be written.
+    """
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            if not (out / mark).is_file():
+                raise ConfigError(
+                    f"{out} holds something else than this command writes; name "
+                    "another folder: --out."
+                )
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written: {error.strerror} ({error.filename})."
@@ -181,7 +204,6 @@ def _write(comparison: Comparison, out: Path) -> list[Path]:
         texts.append(f"## {task}\n\n{told}\n\n{listed}\n")
     notes = [*_reservations(comparison), *comparison.notes]
     sections.append(Section("How to read this", [*_explained(), *notes]))
-    out.mkdir(parents=True, exist_ok=True)
     for name, png in drawn.items():
         (out / f"{name}.png").write_bytes(png)
     (out / MARK).write_text(tables.as_csv(comparison.rows))
@@ -257,17 +279,6 @@ def _explained() -> list[str]:
 
 def _enough(models: Sequence[Overall]) -> bool:
     return bool(models) and all(model.iqm.is_interval for model in models)
-
-
-def _clear(out: Path) -> None:
-    """Remove an older comparison; nothing else."""
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / MARK).is_file():
-        raise ConfigError(
-            f"{out} holds something that is no comparison; name another folder: --out."
-        )
-    shutil.rmtree(out)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -71,6 +71,27 @@ def interquartile_mean(tasks: Sequence[np.ndarray]) -> Estimate:
     return _over_tasks(tasks, statistic)
 
 
+def mean_of_tasks(tasks: Sequence[np.ndarray]) -> Estimate:
+    """Mean over tasks of their seeds' mean, `[seeds]` each."""
+    return mean_of_kinds([[task] for task in tasks])
+
+
+def mean_of_kinds(kinds: Sequence[Sequence[np.ndarray]]) -> Estimate:
+    """Mean over kinds of the mean over their tasks.
+
+    Args:
+        kinds: of each its tasks, `[seeds]` each.
+    """
+    counts = [len(tasks) for tasks in kinds]
+    weights = [1 / (len(kinds) * n) for n in counts for _ in range(n)]
+
+    def statistic(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
+        pairs = zip(weights, samples, strict=True)
+        return sum((w * x.mean(axis=axis) for w, x in pairs), np.zeros(()))
+
+    return _over_tasks([task for tasks in kinds for task in tasks], statistic)
+
+
 def optimality_gap(tasks: Sequence[np.ndarray]) -> Estimate:
     """How far scores stay below 1, on average; better than 1 counts as 1."""
 

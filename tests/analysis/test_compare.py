@@ -303,7 +303,7 @@ def test_an_older_comparison_is_replaced_and_nothing_else(written, folder, tmp_p
     assert not (out / "tmaze+env.length=7" / "stale").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
-    with pytest.raises(agents.ConfigError, match="holds something that is no compar"):
+    with pytest.raises(agents.ConfigError, match="holds something else than"):
         write(written, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
 

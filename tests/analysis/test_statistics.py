@@ -41,6 +41,23 @@ def test_gap_counts_better_than_recall_as_recall():
     assert s.optimality_gap([np.array([0.5, 3.0])]).value == pytest.approx(0.25)
 
 
+def test_mean_of_kinds():
+    kinds = [[TASKS[0], TASKS[1]], [TASKS[1] + 1]]
+
+    def slow(drawn):
+        first, second, third = (sum(x) / len(x) for x in drawn)
+        return ((first + second) / 2 + third) / 2
+
+    samples = [*kinds[0], *kinds[1]]
+    found = s.mean_of_kinds(kinds)
+    assert found.value == pytest.approx(slow(samples)) and found.seeds == 5
+    low, high = slow_interval(samples, slow)
+    assert (found.lower, found.upper) == pytest.approx((low, high), abs=0.04)
+    assert s.mean_of_tasks(samples).value == pytest.approx(
+        sum(x.mean() for x in samples) / 3
+    )
+
+
 def slow_improvement(ours, theirs):
     shares = []
     for mine, other in zip(ours, theirs, strict=True):

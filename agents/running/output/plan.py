@@ -64,7 +64,7 @@ def _memory(plan: Plan, network: Any) -> str:
     return (
         f"{plan.memory_name}: {count(memory):,} of {total:,} parameters, "
         f"{state_bytes(memory):,} bytes of state per stream{copies}; "
-        f"{_context(memory.card.context)}"
+        f"{reach(memory.card.context)}"
     )
 
 
@@ -145,7 +145,8 @@ def _returns(card: Card) -> str:
     return f"success: {told}" if card.measure == "success" else told
 
 
-def _context(context: int | None) -> str:
+def reach(context: int | None) -> str:
+    """How far back a memory sees, in words."""
     if context is None:
         return "reaches back without limit"
     return f"reaches {context} steps back"
