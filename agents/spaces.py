@@ -66,9 +66,13 @@ def is_image(space: gymnasium.Space) -> bool:
 def flatten_leaf(space: gymnasium.Space, x: Array) -> Float[Array, "... features"]:
     """A leaf of the observation as a vector: one-hot choices, flattened numbers.
 
+    Choices may already be such a vector of floats, for derivatives with respect to it.
+
     Raises:
         ValueError: a space without a vector form here.
     """
+    if is_relaxed(space, x):
+        return x
     if isinstance(space, gymnasium.spaces.Discrete):
         return jax.nn.one_hot(x - int(space.start), int(space.n))
     shape = space.shape or ()
@@ -88,6 +92,12 @@ def flatten_leaf(space: gymnasium.Space, x: Array) -> Float[Array, "... features
         f"no encoder for observation space {space}; use Box, Discrete, MultiDiscrete, "
         "MultiBinary, or a Dict or Tuple of those."
     )
+
+
+def is_relaxed(space: gymnasium.Space, x: Array) -> bool:
+    """Whether choices of a space are given as floats, one per option."""
+    choices = gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete
+    return isinstance(space, choices) and jnp.issubdtype(x.dtype, jnp.floating)
 
 
 def leaf_width(space: gymnasium.Space) -> int:

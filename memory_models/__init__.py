@@ -28,6 +28,7 @@ from memory_models.base import (
 from memory_models.checking.checker import CheckError, check_memory
 from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.cell_scan import cell_scan
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm, orthogonal
 from memory_models.mechanisms.linear_scan import diagonal_scan
 from memory_models.mechanisms.recurrent_scan import gates_of, recurrent_scan
@@ -78,6 +79,7 @@ __all__ = [
     "orthogonal",
     "parameter_count",
     "reads_columns",
+    "record",
     "recurrent_scan",
     "register",
     "select_state",

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memory_models.mechanisms.inspection import with_records
+
 State = Any
 """A pytree of arrays, of the same structure, shapes and dtypes at every step."""
 
@@ -74,9 +76,6 @@ class Sizing:
 class MemoryModel(eqx.Module):
     """A memory over one stream of features.
 
-    `inspect(state, inputs, starts) -> dict` is optional (None here): attention
-    weights, gates and the like for looking inside; never used in training.
-
     Class attributes:
         sizing: which options set its size.
         is_block: whether the model is a residual block itself, so that a stack puts
@@ -85,7 +84,6 @@ class MemoryModel(eqx.Module):
             stack adds none.
     """
 
-    inspect: ClassVar[Any] = None
     sizing: ClassVar[Sizing] = Sizing()
     is_block: ClassVar[bool] = False
     feeds_forward: ClassVar[bool] = False
@@ -121,6 +119,22 @@ class MemoryModel(eqx.Module):
         """Read one input: a sequence of length 1, unless a model has a cheaper way."""
         state, outputs = self(state, input[None], start[None])
         return state, outputs[0]
+
+    def inspect(
+        self,
+        state: State,
+        inputs: Float[Array, "time features"],
+        starts: Bool[Array, " time"],
+    ) -> dict[str, Array]:
+        """What the model looks at and keeps while it reads a sequence, `[time, ...]`.
+
+        It is what the model and its mechanisms `record` when they are called, under
+        the names in docs/memory_models.md; never used in training.
+
+        Returns:
+            Attention weights, choices, gates; empty where there is nothing of the kind.
+        """
+        return with_records(self)(state, inputs, starts)[1]
 
     @property
     @abc.abstractmethod

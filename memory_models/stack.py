@@ -7,6 +7,7 @@ import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, State
+from memory_models.mechanisms.inspection import part
 from memory_models.mechanisms.layers import Linear, layer_norm
 
 BuildLayer = Callable[..., MemoryModel]
@@ -126,7 +127,8 @@ class Stack(MemoryModel):
         after = []
         for index, layer in enumerate(self.layers):
             entering = x if layer.is_block else layer_norm(x)
-            new, y = getattr(layer, method)(state[index], entering, starts)
+            with part(f"layer_{index}"):
+                new, y = getattr(layer, method)(state[index], entering, starts)
             after.append(new)
             x = y if layer.is_block else x + scale * y
             feed_forward = self.feed_forward[index]

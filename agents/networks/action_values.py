@@ -1,12 +1,14 @@
 """Action values: encoder -> memory -> heads."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
 from agents.base import Inputs, MemoryState
 from agents.experience.normalize import Moments, Statistics
-from agents.networks.choices import Choices
+from agents.networks.choices import Choices, value_of
 from agents.networks.torso import Head, Torso
 
 
@@ -41,6 +43,17 @@ class ActionValues(eqx.Module):
         """A sequence: final memory state, and the values of all actions."""
         state, summary = self.torso.sequence(state, inputs, self._moments())
         return state, self._values(summary)
+
+    def decision(
+        self, state: MemoryState, inputs: Inputs, action: Any
+    ) -> Float[Array, "time batch 1"]:
+        """What the actions of a sequence were chosen by: their values."""
+        values = self.sequence(state, inputs)[1]
+        return value_of(values, self.choices.number(action))[..., None]
+
+    def inspect(self, state: MemoryState, inputs: Inputs) -> dict[str, Array]:
+        """What the memory looks at in a sequence: `[time, batch, ...]`."""
+        return self.torso.inspect(state, inputs, self._moments())
 
     def _moments(self) -> dict[str, Moments] | None:
         return jax.lax.stop_gradient(self.statistics.observation)

@@ -75,6 +75,16 @@ class ActorCritic(eqx.Module):
         summary = torso.step(entering, inputs, self._moments())[1]
         return self._value_of(summary, inputs)
 
+    def decision(
+        self, state: MemoryState, inputs: Inputs, action: Any
+    ) -> Float[Array, "time batch parts"]:
+        """What the actions of a sequence were chosen by: see `Distribution`."""
+        return self.sequence(state, inputs)[1].decision(action)
+
+    def inspect(self, state: MemoryState, inputs: Inputs) -> dict[str, Array]:
+        """What the policy's memory looks at in a sequence: `[time, batch, ...]`."""
+        return self.actor.inspect(state["actor"], inputs, self._moments())
+
     def _moments(self) -> dict[str, Moments] | None:
         return jax.lax.stop_gradient(self.statistics.observation)
 

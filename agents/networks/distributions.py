@@ -17,6 +17,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 Squash = Literal["clip", "tanh"]
 
+FORBIDDEN = -1e9
+"""The logit of an action that a mask forbids."""
+
 # Gauss-Hermite nodes for the one expectation without a closed form (TanhGaussian).
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -41,6 +44,10 @@ class Categorical(eqx.Module):
         ]
         return chosen[0] if self.scalar else jnp.stack(chosen, axis=-1)
 
+    def _columns(self, raw: Int[Array, "..."]) -> list[Int[Array, "..."]]:
+        """The part of an action in each choice."""
+        return [raw] if self.scalar else [raw[..., i] for i in range(len(self.starts))]
+
     def sample(self, key: Key[Array, "*batch"]) -> Int[Array, "..."]:
         """Draw a raw action per row, each from the key of its row."""
 
@@ -58,14 +65,28 @@ class Categorical(eqx.Module):
 
     def log_prob(self, raw: Int[Array, "..."]) -> Float[Array, "..."]:
         """Log-probability of a raw action."""
-        columns = (
-            [raw] if self.scalar else [raw[..., i] for i in range(len(self.starts))]
-        )
+        columns = self._columns(raw)
         total = jnp.zeros(())
         for x, column, start in zip(self.logits, columns, self.starts, strict=True):
             picked = jnp.take_along_axis(x, (column - start)[..., None], axis=-1)
             total = picked[..., 0] + jnp.broadcast_to(total, picked.shape[:-1])
         return total
+
+    def decision(self, action: Int[Array, "..."]) -> Float[Array, "... 1"]:
+        """What an action was chosen by: its log-odds, summed over choices.
+
+        They are `log p - log (1 - p)`, whose derivatives do not vanish where the policy
+        is certain, as those of `log p` do; 0 where nothing else was allowed.
+        """
+        parts = []
+        columns = self._columns(action)
+        for x, column, start in zip(self.logits, columns, self.starts, strict=True):
+            chosen = jax.nn.one_hot(column - start, x.shape[-1], dtype=bool)
+            rest = jnp.where(chosen, jnp.asarray(FORBIDDEN, x.dtype), x)
+            others = jax.nn.logsumexp(rest, axis=-1)
+            odds = jnp.where(chosen, x, 0).sum(-1) - others
+            parts.append(jnp.where(others > FORBIDDEN / 2, odds, 0))
+        return sum(parts[1:], parts[0])[..., None]
 
     def entropy(self) -> Float[Array, "..."]:
         """Entropy in nats; masked actions contribute nothing."""
@@ -118,6 +139,14 @@ class Gaussian(eqx.Module):
         if self.squash == "tanh":
             density = density - self._log_slope(raw)
         return density.sum(-1)
+
+    def decision(self, action: Any) -> Float[Array, "... n"]:
+        """What an action was chosen by: the raw mean.
+
+        At the mean itself the log-probability does not depend on it.
+        """
+        del action
+        return self.mean
 
     def entropy(self) -> Float[Array, "..."]:
         """Differential entropy in nats, of the squashed variable if squashed.
@@ -239,17 +268,23 @@ class PolicySpec(eqx.Module):
             )
         if mask is not None:
             # A large finite number: -inf would give 0 * -inf = nan in the entropy.
-            outputs = jnp.where(mask, outputs, jnp.asarray(-1e9, outputs.dtype))
+            outputs = jnp.where(mask, outputs, jnp.asarray(FORBIDDEN, outputs.dtype))
         edges = np.cumsum(self.sizes)[:-1].tolist()
         parts = jnp.split(outputs, edges, axis=-1)
         logits = tuple(jax.nn.log_softmax(x) for x in parts)
         return Categorical(logits=logits, starts=self.starts, scalar=self.scalar)
 
     def features(self, action: Any) -> Float[Array, "... n"]:
-        """An action as network input: one-hot, or the Box's values."""
+        """An action as network input: one-hot (it may already be), or the Box's values.
+
+        Args:
+            action: as in the space; of choices also as floats, one per option.
+        """
         if self.kind == "gaussian":
             lead = action.ndim - len(self.shape)
             return action.reshape(*action.shape[:lead], -1).astype(float)
+        if jnp.issubdtype(action.dtype, jnp.floating):
+            return action
         columns = (
             [action]
             if self.scalar

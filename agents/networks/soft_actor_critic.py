@@ -83,6 +83,17 @@ class SoftActorCritic(eqx.Module):
         inputs = jnp.concatenate([summary, features], axis=-1)
         return jnp.stack([head(inputs)[..., 0] for head in self.value_heads])
 
+    def decision(
+        self, state: MemoryState, inputs: Inputs, action: Any
+    ) -> Float[Array, "time batch parts"]:
+        """What the actions of a sequence were chosen by: see `Distribution`."""
+        summary = self.sequence(state, inputs)[1]
+        return self.distribution(summary, inputs.action_mask).decision(action)
+
+    def inspect(self, state: MemoryState, inputs: Inputs) -> dict[str, Array]:
+        """What the policy's memory looks at in a sequence: `[time, batch, ...]`."""
+        return self.actor.inspect(state["actor"], inputs, self._moments())
+
     def _moments(self) -> dict[str, Moments] | None:
         return jax.lax.stop_gradient(self.statistics.observation)
 

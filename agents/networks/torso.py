@@ -99,6 +99,18 @@ class Torso(eqx.Module):
             state, features, inputs.start
         )
 
+    def inspect(
+        self,
+        state: MemoryState,
+        inputs: Inputs,
+        moments: dict[str, Moments] | None = None,
+    ) -> dict[str, Array]:
+        """What the memory looks at in a sequence: `[time, batch, ...]` each."""
+        features = self.encoder(inputs, moments)
+        return jax.vmap(self.memory.inspect, in_axes=(0, 1, 1), out_axes=1)(
+            state, features, inputs.start
+        )
+
 
 def memory_norm(state: MemoryState) -> Float[Array, ""]:
     """Mean over streams of the L2 norm of the memory's floating-point state."""

@@ -132,18 +132,21 @@ def _memory_card(run: Run) -> MemoryCard:
 
 def _half_life(groups: Sequence[Group]) -> tuple[str | None, str]:
     """The longest half-life that was measured on one of the tasks, and a sentence."""
-    found: list[tuple[float, str, str]] = []
+    found: list[tuple[float, str, str, str]] = []
     for group in groups:
-        path = group.run.directory / "analysis" / "retention.json"
-        told = _read(path).get("half_life") if path.exists() else None
-        if told:
-            found.append((float(told["steps"]), str(told["told"]), group.task))
+        told = _read(group.run.directory / "analysis" / "retention.json")
+        life = told.get("half_life") or {}
+        steps, beyond = life.get("steps"), life.get("beyond")
+        if beyond is not None:  # half was never lost
+            found.append((beyond, f"> {beyond:,}", life["told"], group.task))
+        elif steps is not None:
+            found.append((steps, f"{steps:,.3g}", life["told"], group.task))
     if not found:
         return None, (
             "How long it holds was not measured: python -m analysis retention RUN."
         )
-    _, words, task = max(found)
-    return words, f"Half-life of its memory: {words} (on {task})."
+    _, short, words, task = max(found)
+    return short, f"Half-life of its memory: {words} (on {task})."
 
 
 def _read(path: Any) -> dict[str, Any]:

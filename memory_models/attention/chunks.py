@@ -43,17 +43,52 @@ class Chunks(NamedTuple):
         means: `[chunks, width]`.
         first: `[time]`, the first chunk that each step may read.
         end: `[time]`, the first that it may no longer read.
+        place: how many steps of the running chunk lay before the sequence.
     """
 
     rows: Float[Array, "chunks chunk width"]
     means: Float[Array, "chunks width"]
     first: Int[Array, " time"]
     end: Int[Array, " time"]
+    place: Int[Array, ""]
 
     def visible(self) -> Bool[Array, "time chunks"]:
         """Which chunks each step may read."""
         index = jnp.arange(self.rows.shape[0], dtype=jnp.int32)[None]
         return (index >= self.first[:, None]) & (index < self.end[:, None])
+
+    @property
+    def slots(self) -> int:
+        """How many of the chunks are those of the store, before the sequence."""
+        count, length = self.rows.shape[:2]
+        return count - (length - 1 + self.end.shape[0]) // length
+
+    def last(self) -> Int[Array, " chunks"]:
+        """The last step of each chunk, counted from the first of the sequence."""
+        slots = self.slots
+        index = jnp.arange(self.rows.shape[0], dtype=jnp.int32)
+        before = (index - slots + 1) * self.rows.shape[1] - self.place - 1
+        within = (self.end[None] <= index[:, None]).sum(1, dtype=jnp.int32) - 1
+        return jnp.where(index < slots, before, within)
+
+    def dense(
+        self, weights: Float[Array, "heads time chunks chunk"]
+    ) -> Float[Array, "time heads tape"]:
+        """Weights of rows as weights of steps: those stored before, then the new."""
+        heads, time, _, length = weights.shape
+        past = self.slots * length
+        within = jnp.arange(1 - length, 1, dtype=jnp.int32)
+        step = past + self.last()[:, None] + within[None]
+        tape = jnp.zeros((time, heads, past + time), weights.dtype)
+        return tape.at[:, :, step].add(weights.swapaxes(0, 1), mode="drop")
+
+    def chosen(
+        self, weights: Float[Array, "time chunks"], count: int
+    ) -> Int[Array, "time {count}"]:
+        """How many steps ago the chunks with most weight ended; -1 for no chunk."""
+        most, index = jax.lax.top_k(weights, count)
+        now = jnp.arange(weights.shape[0], dtype=jnp.int32)[:, None]
+        return jnp.where(most > 0, now - self.last()[index], -1)
 
 
 def empty_store(chunks: int, length: int, width: int, dtype) -> Store:
@@ -126,7 +161,8 @@ def follow(
     new_rows = tape[ends[:, None] + 1 + within[None]]
     rows = jnp.concatenate([old_rows, new_rows])
     means = jnp.concatenate([old_means, new_rows.mean(1)])
-    chunks = Chunks(rows, means, jnp.maximum(begin, before - limit), before)
+    first = jnp.maximum(begin, before - limit)
+    chunks = Chunks(rows, means, first, before, store.place)
 
     end = slots + count[-1]
     at = (end - slots + jnp.arange(slots, dtype=jnp.int32)).astype(jnp.int32)

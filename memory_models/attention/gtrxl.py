@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.attention.layers import FeedForward, encoded, encoder
 from memory_models.attention.relative import RelativeAttention, check_window
 from memory_models.base import Card, MemoryModel, Sizing
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import Ring
 
@@ -49,6 +50,7 @@ class Gate(eqx.Module):
         bias = jnp.broadcast_to(self.bias, update.shape)
         reset = jax.nn.sigmoid(reset + reset_x)
         update = jax.nn.sigmoid(update + update_x - bias)
+        record("update", lambda: update)
         candidate = jnp.tanh(candidate + self.of_reset(reset * x))
         return (1 - update) * x + update * candidate
 

@@ -19,6 +19,7 @@ from memory_models.attention.relative import check_window
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import (
     Ring,
@@ -98,6 +99,8 @@ class HierarchicalRead(eqx.Module):
         size = query.shape[-1]
         logits = jnp.einsum("thd,mchd->htmc", query * size**-0.5, keys)
         inner = jax.nn.softmax(logits) * weights[None, :, :, None]
+        record("chunk_attention", lambda: chunks.dense(inner))
+        record("chunks", lambda: chunks.chosen(weights, self.top_k))
         found = self.out(join_heads(jnp.einsum("htmc,mchd->thd", inner, values)))
         return jnp.where(chunks.visible().any(1)[:, None], found, 0.0)
 

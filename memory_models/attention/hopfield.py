@@ -9,6 +9,7 @@ from memory_models.attention.layers import encoded, encoder
 from memory_models.attention.relative import check_window
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import (
     Ring,
@@ -129,7 +130,9 @@ class ModernHopfield(MemoryModel):
         pattern = cut.queries(state_pattern)
         for _ in range(self.num_updates - 1):
             pattern = mix(association(pattern), stored)
-        read = cut.merge(mix(association(pattern), values))
+        weights = association(pattern)
+        record("attention", lambda: cut.dense(weights))
+        read = cut.merge(mix(weights, values))
         return keep(tape), x + self.out(join_heads(read))
 
     @property

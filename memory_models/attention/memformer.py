@@ -16,6 +16,7 @@ from memory_models.mechanisms.heads import (
     masked_softmax,
     split_heads,
 )
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm, rms_norm
 from memory_models.mechanisms.ring_attention import (
     Bands,
@@ -30,6 +31,7 @@ from memory_models.mechanisms.segment_clock import (
     enter,
     follow,
     leave,
+    of_vectors,
     restart,
 )
 
@@ -199,6 +201,7 @@ class Memformer(MemoryModel):
         scores = rotary_logits(cut.queries(query), keys, cut.distance)
         near = cut.visible(segments.first)[:, None]
         weights = masked_softmax(scores, jnp.broadcast_to(near, scores.shape))
+        record("attention", lambda: cut.dense(weights))
         x = x + self.out(join_heads(cut.merge(mix(weights, values))))
         pairs, whose = segments.memories_of(
             cut, tuple(self._of_slots(segments.memories)), length
@@ -282,8 +285,10 @@ class Memformer(MemoryModel):
         )
         scale = self._head_size() ** -0.5
         scores = jnp.einsum("nqhd,nkhd->nhqk", cut.queries(query) * scale, keys)
-        visible = jnp.repeat(whose, self.bias.shape[0], axis=2)[:, None]
+        count = self.bias.shape[0]
+        visible = jnp.repeat(whose, count, axis=2)[:, None]
         weights = masked_softmax(scores, jnp.broadcast_to(visible, scores.shape))
+        record("slots", lambda: of_vectors(cut, weights, count))
         return self.slot_out(join_heads(cut.merge(mix(weights, values))))
 
     def _of_slots(self, memory: Array) -> list[Array]:

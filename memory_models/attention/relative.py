@@ -12,6 +12,7 @@ from memory_models.mechanisms.heads import (
     masked_softmax,
     split_heads,
 )
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear
 from memory_models.mechanisms.ring_attention import (
     Ring,
@@ -97,6 +98,7 @@ class RelativeAttention(eqx.Module):
         scores = (content + by_distance(place, cut.reach)) * self._scale()
         allowed = cut.visible(first_in_window(tape, self.window))[:, None]
         weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
+        record("attention", lambda: cut.dense(weights))
         read = cut.merge(mix(weights, cut.keys(values)))
         return keep(tape), self.out(join_heads(read))
 

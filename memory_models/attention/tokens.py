@@ -17,6 +17,7 @@ from memory_models.mechanisms.heads import (
     masked_softmax,
     rotate_pairs,
 )
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.ring_attention import bands, rotary_logits, rotate
 from memory_models.mechanisms.segment_clock import (
@@ -25,6 +26,7 @@ from memory_models.mechanisms.segment_clock import (
     enter,
     follow,
     leave,
+    of_vectors,
     restart,
 )
 
@@ -136,6 +138,10 @@ class MemoryTokenLayer(eqx.Module):
         scores = jnp.concatenate([scores, near], axis=3)
         visible = jnp.broadcast_to(visible[:, None], scores.shape)
         weights = masked_softmax(scores, visible)
+        count, versions = self.tokens.shape[0], token_keys.shape[1]
+        record("attention", lambda: cut.dense(weights[..., versions:]))
+        if count:
+            record("tokens", lambda: of_vectors(cut, weights[..., :versions], count))
         values = jnp.concatenate([token_values, values], axis=1)
         read = cut.merge(jnp.einsum("nhqk,nkhd->nqhd", weights, values))
         return clock, self.finish(x, read)

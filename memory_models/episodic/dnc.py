@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms import addressing
 from memory_models.mechanisms.cell_scan import cell_scan
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 
 
@@ -202,6 +203,8 @@ class NeuralComputer(MemoryModel):
         )
         ways = jnp.stack([state.reads @ link, state.reads @ link.T, match], axis=1)
         reads = jnp.einsum("rm,rmn->rn", modes, ways)
+        record("read", lambda: reads)
+        record("write", lambda: write)
         return State(
             state.hidden, state.carry, memory, reads, write, usage, link, precedence
         )

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import masked_softmax
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.slot_reads import cosines, nearest
 from memory_models.mechanisms.slot_store import (
@@ -153,7 +154,7 @@ class DualCodingMemory(MemoryModel):
         self, view: View, inputs: Float[Array, "time features"]
     ) -> Float[Array, "time outputs"]:
         """Look up every direction, and the output."""
-        found = [inputs]
+        found, weights = [inputs], []
         directions = (view.rows, view.rows[::-1])
         for index, query in enumerate(self.queries):
             keys, values = directions[index]
@@ -167,7 +168,9 @@ class DualCodingMemory(MemoryModel):
                 self.num_slots,
             )
             sharpness = jnp.exp(self.log_sharpness[index])
-            found.append(masked_softmax(sharpness * similar, chosen) @ values)
+            weights.append(masked_softmax(sharpness * similar, chosen))
+            found.append(weights[-1] @ values)
+        record("attention", lambda: jnp.stack(weights, axis=1))
         return layer_norm(self.read(jnp.concatenate(found, axis=-1)))
 
     @property

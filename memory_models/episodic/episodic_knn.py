@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.slot_reads import (
     inverse_distance,
@@ -139,7 +140,9 @@ class EpisodicNeighbours(MemoryModel):
             self.neighbours,
             self.num_slots,
         )
-        found = inverse_distance(squared, chosen, self.delta) @ values
+        weights = inverse_distance(squared, chosen, self.delta)
+        record("attention", lambda: weights[:, None])
+        found = weights @ values
         return layer_norm(self.read(jnp.concatenate([inputs, found], axis=-1)))
 
     @property

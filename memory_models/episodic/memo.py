@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import join_heads, masked_softmax, split_heads
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.recent import by_age
 from memory_models.mechanisms.slot_store import (
@@ -167,17 +168,19 @@ class Memo(MemoryModel):
         """All hops, and the output."""
         keys, values = (split_heads(rows, self.num_heads) for rows in view.rows)
         query = self.query(inputs)
-        queries, halts = [], []
+        queries, halts, looks = [], [], []
         for _ in range(self.hops):
             asked = split_heads(self.address(query), self.num_heads)
             scores = jnp.einsum("thd,mhd->htm", asked, keys) * keys.shape[-1] ** -0.5
             readable = jnp.broadcast_to(view.readable[None], scores.shape)
             weights = masked_softmax(scores, readable)
+            looks.append(weights)
             found = join_heads(jnp.einsum("htm,mhd->thd", weights, values))
             query = layer_norm(query + self.combine(found))
             queries.append(query)
             if self.halt is not None:
                 halts.append(jax.nn.sigmoid(self.halt(query)))
+        record("attention", lambda: jnp.concatenate(looks).swapaxes(0, 1))
         answer = _stopped(queries, halts) if halts else query
         return layer_norm(self.read(jnp.concatenate([inputs, answer], axis=-1)))
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import masked_softmax
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.slot_store import (
     Ring,
@@ -128,12 +129,14 @@ class MemoryNetwork(MemoryModel):
         """All hops, and the output."""
         keys, values = view.rows
         scale = keys.shape[-1] ** -0.5
-        query = self.query(inputs)
+        query, looks = self.query(inputs), []
         for _ in range(self.hops):
             scores = query @ keys.T + view.spread(query @ self.key_age.T)
             weights = masked_softmax(scale * scores, view.readable)
+            looks.append(weights)
             found = weights @ values + view.gather(weights) @ self.value_age
             query = self.hop(query) + found
+        record("attention", lambda: jnp.stack(looks, axis=1))
         return layer_norm(self.read(jnp.concatenate([inputs, query], axis=-1)))
 
     @property

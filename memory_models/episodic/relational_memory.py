@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.cell_scan import cell_scan
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.platform import by_platform
 
@@ -178,7 +179,9 @@ class RelationalMemory(MemoryModel):
         query, key, value = jnp.split(both.reshape(count, heads, 3 * size), 3, axis=-1)
         query = query[:asking] * size**-0.5
         scores = jnp.einsum("nhd,mhd->hnm", query, key)
-        found = jnp.einsum("hnm,mhd->nhd", jax.nn.softmax(scores), value)
+        weights = jax.nn.softmax(scores)
+        record("slots", lambda: weights)
+        found = jnp.einsum("hnm,mhd->nhd", weights, value)
         return found.reshape(asking, heads * size)
 
     @property

@@ -13,6 +13,7 @@ from memory_models.mechanisms.heads import (
     masked_softmax,
     split_heads,
 )
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.slot_reads import nearest
 from memory_models.mechanisms.slot_store import (
@@ -245,7 +246,10 @@ class SpatialTransformer(MemoryModel):
         parts = jnp.where(readable[None], jnp.exp(above), 0.0)
         sums = parts @ jax.nn.one_hot(place, places, dtype=parts.dtype)
         shares = of_places[None] / jnp.where(sums > 0, sums, 1.0)
-        found = jnp.einsum("htm,mhd->thd", parts * shares[:, :, place], values)
+        weights = parts * shares[:, :, place]
+        record("attention", lambda: weights.swapaxes(0, 1))
+        record("places", lambda: of_places)
+        found = jnp.einsum("htm,mhd->thd", weights, values)
         return self.mix(join_heads(found))
 
     def _choose(

@@ -118,7 +118,8 @@ class DeltaLayer(eqx.Module):
         in_turn, at_once = (
             functools.partial(way, decay) for way in (self._in_turn, self._at_once)
         )
-        state, outputs = by_platform(in_turn, at_once, state, projected, starts)
+        given = state, projected, starts
+        state, outputs = by_platform(in_turn, at_once, *given, records=True)
         return state, self.mix(outputs) + skip
 
     def _at_once(

@@ -15,6 +15,7 @@ import jax
 from jaxtyping import Array, Bool
 
 from memory_models.base import State, select_state
+from memory_models.mechanisms.inspection import scan
 from memory_models.mechanisms.platform import by_platform
 
 ROUND = 4
@@ -53,10 +54,10 @@ def cell_scan(
         return cell(select_state(start, initial, carried), now)
 
     def plain(state, elements):
-        return jax.lax.scan(body, state, elements, unroll=unroll)
+        return scan(body, state, elements, unroll=unroll)
 
     def lean(state, elements):
         again = jax.checkpoint(body, prevent_cse=False)
         return jax.lax.scan(again, state, elements, unroll=max(unroll, ROUND))
 
-    return by_platform(plain, lean, state, (inputs, starts))
+    return by_platform(plain, lean, state, (inputs, starts), records=True)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import State
+from memory_models.mechanisms.inspection import is_looking, scan
 
 CHUNK_SIZE = 32
 """Steps per chunk."""
@@ -77,11 +78,12 @@ def chunk_scan(
     def one(state, element):
         return body(state, *element)
 
-    elements = in_chunks(arrays, starts, chunk_size, fill)
-    state, outputs = jax.lax.scan(
-        jax.checkpoint(one, prevent_cse=False, policy=_POLICY), state, elements
-    )
-    return state, joined(outputs, starts.shape[0])
+    elements, time = in_chunks(arrays, starts, chunk_size, fill), starts.shape[0]
+    again = one
+    if not is_looking():
+        again = jax.checkpoint(one, prevent_cse=False, policy=_POLICY)
+    state, outputs = scan(again, state, elements, joined=lambda x: joined(x, time))
+    return state, joined(outputs, time)
 
 
 def in_chunks(

@@ -32,6 +32,7 @@ from memory_models.mechanisms.chunks import (
     joined,
     masks_of,
 )
+from memory_models.mechanisms.inspection import record, record_decay
 from memory_models.mechanisms.matrix_scan import (
     Keys,
     Matrices,
@@ -88,7 +89,7 @@ def delta_scan(
     in_turn = functools.partial(chunk_scan, delta_chunk, chunk_size=chunk_size)
     at_once = functools.partial(_at_once, chunk_size=chunk_size)
     if kernel is None:
-        return by_platform(in_turn, at_once, state, arrays, starts)
+        return by_platform(in_turn, at_once, state, arrays, starts, records=True)
     return (in_turn if kernel == "in_turn" else at_once)(state, arrays, starts)
 
 
@@ -155,6 +156,10 @@ def delta_chunk(
     state: Matrices, arrays: tuple, starts: Bool[Array, " step"]
 ) -> tuple[Matrices, Array]:
     """The body of `delta_scan`, for one chunk of its arrays."""
+    *_, rates, log_decays = arrays
+    record("rate", lambda: rates)
+    if log_decays is not None:
+        record_decay(lambda: jnp.exp(log_decays), starts)
     q, k, v, beta, log_decay = by_head(arrays)
     masks = masks_of(starts)
     decays = decays_of(log_decay, masks, q)

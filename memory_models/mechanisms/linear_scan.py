@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from memory_models.mechanisms.inspection import record_decay
 from memory_models.mechanisms.platform import by_platform
 from memory_models.mechanisms.prefix_scan import (
     Number,
@@ -88,6 +89,7 @@ def diagonal_scan(
             "decay, drive, state and initial must all be real arrays, or all be (real, "
             f"imaginary) pairs; which of them are pairs: {kinds}."
         )
+    record_decay(lambda: _per_step(decay, initial), starts)
     arguments = decay, drive, starts, state, initial
     if kernel is None:
         return by_platform(_sequential, _associative, *arguments)
@@ -117,8 +119,7 @@ def _associative(decay, drive, starts, state, initial) -> Any:
     everywhere = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf[None], (time, *leaf.shape)), initial
     )
-    if _rank(decay) == _rank(initial):
-        decay = jax.tree.map(lambda leaf: leaf[None], decay)
+    decay = _per_step(decay, initial)
     shape = jax.tree.leaves(everywhere)[0].shape
     decay = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), decay)
     flags = starts.reshape(time, *[1] * (len(shape) - 1))
@@ -131,6 +132,13 @@ def _associative(decay, drive, starts, state, initial) -> Any:
     drive = advance(decay, drive, outside)
 
     return prefix_scan(decay, drive, flags)
+
+
+def _per_step(decay: Any, initial: Any) -> Any:
+    """`[time, *shape]`, or `[1, *shape]` where it is the same at every step."""
+    if _rank(decay) == _rank(initial):
+        return jax.tree.map(lambda leaf: leaf[None], decay)
+    return decay
 
 
 def _rank(number: Any) -> int:

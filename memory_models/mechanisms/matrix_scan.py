@@ -21,6 +21,7 @@ from memory_models.mechanisms.chunks import (
     masked_exp,
     masks_of,
 )
+from memory_models.mechanisms.inspection import record_decay
 
 Keys = Float[Array, "time heads keys"]
 Values = Float[Array, "time heads values"]
@@ -58,6 +59,8 @@ def matrix_scan(
         S after the last step, and the outputs q S.
     """
     state = select_state(starts[0], jnp.zeros_like(state), state)
+    if log_decay is not None:
+        record_decay(lambda: jnp.exp(log_decay), starts)
     arrays = (queries, keys, values, log_decay)
     return chunk_scan(_chunk, state, arrays, starts, chunk_size=chunk_size)
 
@@ -143,6 +146,7 @@ def gated_matrix_scan(
     Returns:
         The state after the last step, and exp(-m_t) q_t S_t with m_t.
     """
+    record_decay(lambda: jnp.exp(log_decay), starts)
     empty = jnp.zeros_like(state[0]), jnp.full_like(state[1], LOWEST)
     state = select_state(starts[0], empty, state)
     arrays = (queries, keys, values, log_gate, log_decay)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool
 
 from memory_models.base import State
 from memory_models.mechanisms import recurrent_loops
+from memory_models.mechanisms.inspection import unrecorded
 from memory_models.mechanisms.layers import Linear
 from memory_models.mechanisms.platform import by_platform
 from memory_models.mechanisms.recurrent_loops import Gate, gates_of
@@ -63,7 +64,8 @@ def recurrent_scan(
             f"recurrent_scan has no kernel {kernel!r}: choose 'stored' or 'recomputed'."
         )
     frozen = jax.lax.stop_gradient((layers, state, initial, offsets, inputs))
-    states, entering, values = _run("forward", kernel, cell, *frozen, starts)
+    with unrecorded():  # the cell records below, where it has all steps
+        states, entering, values = _run("forward", kernel, cell, *frozen, starts)
 
     # The same values again, for all steps at once, as functions of layers and offsets.
     # Only their derivatives are used, so the values themselves are never computed.

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
 from memory_models.mechanisms.heads import masked_softmax, rotate_pairs
+from memory_models.mechanisms.inspection import record
 
 SMALLEST_BLOCK = 32
 """Smaller blocks make matrix products too small to be worth their overhead."""
@@ -139,6 +140,18 @@ class Bands:
         """`[blocks, size, ...]` as `[time, ...]`."""
         return x.reshape(self.blocks * self.size, *x.shape[2:])[: self.time]
 
+    def dense(
+        self, weights: Float[Array, "blocks heads queries keys"]
+    ) -> Float[Array, "time heads tape"]:
+        """Weights of the keys of each block as weights of the whole tape."""
+        block = np.arange(self.time)[:, None] // self.size * self.size
+        key = np.arange(self.past + self.time)[None] - block - self.past + self.reach
+        known = (key >= 0) & (key < weights.shape[-1])
+        rows = self.merge(weights.swapaxes(1, 2))
+        index = jnp.asarray(np.where(known, key, 0), jnp.int32)[:, None]
+        found = jnp.take_along_axis(rows, index, axis=2)
+        return jnp.where(jnp.asarray(known)[:, None], found, 0.0)
+
     def visible(self, first: Int[Array, " time"]) -> Bool[Array, "blocks queries keys"]:
         """Which keys each query may see, given the first of them on the tape."""
         block = np.arange(self.blocks)[:, None] * self.size + self.past - self.reach
@@ -236,6 +249,7 @@ def windowed_attention(
     allowed = cut.visible(first_in_window(tape, window))[:, None]
     scores = logits(cut.queries(queries), keys, cut.distance)
     weights = masked_softmax(scores, jnp.broadcast_to(allowed, scores.shape))
+    record("attention", lambda: cut.dense(weights))
     return cut.merge(mix(weights, values))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
 from memory_models.mechanisms.rare import rare
@@ -86,6 +86,21 @@ class Segments(NamedTuple):
             memories,
         )
         return chosen, version[:, :, None] == needed[:, None, :]
+
+
+def of_vectors(
+    cut: Bands, weights: Float[Array, "blocks heads queries versions"], count: int
+) -> Float[Array, "time heads {count}"]:
+    """Weights of a memory of `count` vectors, given those of all its versions.
+
+    Args:
+        cut: the blocks.
+        weights: of all vectors of one version after the other (`memories_of`); 0 of
+            versions that a step does not see.
+        count: vectors in the memory.
+    """
+    shape = (*weights.shape[:-1], weights.shape[-1] // count, count)
+    return cut.merge(weights.reshape(shape).sum(-2).swapaxes(1, 2))
 
 
 def empty_clock(memory: Any, entry: Any, length: int, history: int = 0) -> Clock:

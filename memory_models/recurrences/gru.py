@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, chrono_bias, orthogonal
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
 
@@ -132,5 +133,7 @@ def _cell(gates: Sequence[Gate], hidden: Array, candidate: Array) -> Array:
     reset_gate, update_gate, candidate_gate = gates
     reset = jax.nn.sigmoid(reset_gate(hidden))
     update = jax.nn.sigmoid(update_gate(hidden))
+    record("reset", lambda: reset)
+    record("update", lambda: update)
     candidate = jnp.tanh(candidate + reset * candidate_gate(hidden))
     return (1 - update) * candidate + update * hidden

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
+from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, chrono_bias, orthogonal
 from memory_models.mechanisms.linear_scan import last
 from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
@@ -135,6 +136,8 @@ def _cell(gates: Sequence[Gate], state: Any, nothing: None) -> tuple[Array, Arra
     del nothing
     hidden, cell = state
     input_, forget, candidate, output = (gate(hidden) for gate in gates)
+    for name, gate in (("input", input_), ("forget", forget), ("output", output)):
+        record(name, lambda gate=gate: jax.nn.sigmoid(gate))
     written = jax.nn.sigmoid(input_) * jnp.tanh(candidate)
     cell = jax.nn.sigmoid(forget) * cell + written
     return jax.nn.sigmoid(output) * jnp.tanh(cell), cell

@@ -150,7 +150,7 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
 @pytest.mark.parametrize(
     ("agent", "settings"),
     [
-        (
+        pytest.param(
             DQN,
             {
                 "rollout_length": 8,
@@ -158,6 +158,7 @@ def test_a_memory_that_leaks_beats_chance_on_flip(monkeypatch):
                 "batch_size": 16,
                 "target_rate": 0.05,
             },
+            marks=pytest.mark.slow,
         ),
         (PQN, {"rollout_length": 32, "num_minibatches": 4}),
     ],
@@ -213,7 +214,10 @@ def play_and_learn(agent, kinds, updates):
 @pytest.mark.shows("learns from memory (a probe)", "sac")
 @pytest.mark.parametrize(
     ("kind", "memory", "best"),
-    [("continuous_action", "none", 0.0), ("copy_bit", "gru", 1.0)],
+    [
+        ("continuous_action", "none", 0.0),
+        pytest.param("copy_bit", "gru", 1.0, marks=pytest.mark.slow),
+    ],
 )
 def test_sac_on_probes(kind, memory, best):
     """With Box and with discrete actions, the latter from memory."""

@@ -23,28 +23,40 @@ AGENTS = {
 }
 
 
-def run(agent, mesh, updates, seeds=(3,)):
-    """The state after some updates, `[seeds, ...]`, whole and as it lies on devices."""
+def runner(agent, mesh, seeds=(3,)):
+    """A function from a number of updates to what they lead to.
+
+    That is the state `[seeds, ...]`, whole and as it lies on devices, and metrics.
+    """
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-    state = jax.jit(over_seeds(agent.init, len(seeds)))(keys)
-    state = devices.place(state, agent, mesh)
-    update, _ = compile_updates(agent, len(seeds), 8, state, mesh)
-    state, metrics = update(state, jnp.asarray(updates, jnp.int32))
-    return devices.gather(state, mesh), state, metrics
+    init = jax.jit(over_seeds(agent.init, len(seeds)))
+    first = devices.place(init(keys), agent, mesh)
+    update, _ = compile_updates(agent, len(seeds), 8, first, mesh)
+
+    def run(updates):
+        state = devices.place(init(keys), agent, mesh)
+        state, metrics = update(state, jnp.asarray(updates, jnp.int32))
+        return devices.gather(state, mesh), state, metrics
+
+    return run
 
 
 @pytest.mark.shows("several devices")
 @pytest.mark.shows("seeds in one program")
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(x, marks=() if x == "dqn" else pytest.mark.slow) for x in AGENTS],
+)
 def test_four_devices_play_as_one_and_agree_on_what_they_learned(name):
     """One seed alone on four devices, and in a group of two on one."""
     agent = AGENTS[name]()
     mesh = devices.choose_devices(4, agent)
     assert mesh.size == 4
     played = 1 if name == "pqn" else 2  # before anything is learned, or with it
-    group = run(agent, None, played, seeds=(2, 3))[0]
+    group = runner(agent, None, seeds=(2, 3))(played)[0]
     one = jax.tree.map(lambda x: x[1:], group)
-    four, split, _ = run(agent, mesh, played)
+    on_four = runner(agent, mesh)
+    four, _, _ = on_four(played)
     jax.tree.map(
         np.testing.assert_array_equal,
         (one.streams.env_state, one.streams.inputs),
@@ -54,7 +66,7 @@ def test_four_devices_play_as_one_and_agree_on_what_they_learned(name):
     assert not np.array_equal(other, one.streams.env_state.env_state.noise[0])
     if name != "pqn":
         jax.tree.map(np.testing.assert_array_equal, one.replay.rows, four.replay.rows)
-    _, split, metrics = run(agent, mesh, 6)
+    _, split, metrics = on_four(6)
     assert np.isfinite(metrics["loss/total"][0, :6]).all()
     assert metrics["loss/total"][0, 5] > 0 or name == "sac"
     for leaf in jax.tree.leaves((split.params, split.optimizer_state)):

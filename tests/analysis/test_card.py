@@ -6,7 +6,7 @@ import re
 import pytest
 
 import agents
-from analysis import find_runs
+from analysis import find_runs, retention
 from analysis.__main__ import main
 from analysis.card import cards_of, write
 from tests.analysis.made import make_run
@@ -53,14 +53,31 @@ def test_kinds_are_means_over_tasks_and_the_mean_is_over_kinds(cards):
 def test_half_lives_are_those_that_were_measured(cards, folder):
     (gru, _), _ = cards
     assert gru.half_life is None and "was not measured" in gru.half_life_told
-    for env, steps in (("tmaze", 30.0), ("n_back", 12.0)):
+    for env, steps, beyond in (
+        ("tmaze", None, 300),
+        ("n_back", 12.0, None),
+        ("count_recall_easy", None, None),
+    ):
         (run,) = folder.glob(f"{env}/gru-*/*/")
-        (run / "analysis").mkdir()
-        told = {"half_life": {"steps": steps, "told": f"{steps:.0f} steps"}}
-        (run / "analysis" / "retention.json").write_text(json.dumps(told))
+        (run / "analysis").mkdir(exist_ok=True)
+        life = {"steps": steps, "beyond": beyond, "told": f"told on {env}"}
+        told = json.dumps({"half_life": life})
+        (run / "analysis" / "retention.json").write_text(told)
     (gru, _), _ = cards_of(find_runs([folder]).runs)
-    assert gru.half_life == "30 steps"
-    assert gru.half_life_told == "Half-life of its memory: 30 steps (on tmaze)."
+    assert gru.half_life == "> 300"
+    assert gru.half_life_told == "Half-life of its memory: told on tmaze (on tmaze)."
+    (run,) = folder.glob("tmaze/gru-*/*/")
+    (run / "analysis" / "retention.json").write_text("{")
+    (gru, _), _ = cards_of(find_runs([folder]).runs)
+    assert gru.half_life == "12"
+
+
+def test_a_half_life_is_what_retention_writes(solved):
+    retention.write(retention.retention(solved, factors=(1, 2), episodes=64))
+    (card,), _ = cards_of(find_runs([solved]).runs)
+    assert card.half_life is not None and "(on tmaze+env.length=4)" in (
+        card.half_life_told
+    )
 
 
 def test_a_page_per_model_and_a_table(cards, tmp_path):

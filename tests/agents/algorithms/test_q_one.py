@@ -8,6 +8,7 @@ them.
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,7 +23,12 @@ from agents.base import Inputs
 from agents.experience.normalize import split_trainable
 from agents.experience.rollout import play
 from agents.experience.tape import at_places
-from tests.agents.algorithms.test_ratio_one import MECHANISMS, redrawn
+from tests.agents.algorithms.test_ratio_one import (
+    first_state,
+    flipped,
+    redrawn,
+    some_of,
+)
 from tests.agents.toy import MaskedToy, Toy, task_and_memory
 
 ROLLOUTS, TIME, BATCH = 8, 8, 6
@@ -48,22 +54,25 @@ def make_agent(memory="gru", env=None, **settings):
 
 
 class Case(NamedTuple):
-    """An agent, its state after some rollouts, what it valued then, and windows."""
+    """An agent, its state after some rollouts, what it valued then, and windows.
+
+    `step` takes parameters, memory states and inputs; `finals_of` a row's number.
+    """
 
     agent: DQN
     state: Any
-    acted: jax.Array
+    acted: np.ndarray
     window: Any
+    step: Callable[..., Any]
+    finals_of: Callable[..., Any]
 
 
-@functools.cache
-def case_of(memory="gru", env=None, **settings):
+def new_case(memory="gru", env=None, **settings):
     agent = make_agent(memory, env, **settings)
     params = redrawn(agent)
-    state = jax.jit(agent.init)(jax.random.key(0))._replace(params=params)
-    # A target network of its own.
-    target = jax.tree.map(lambda x: jnp.flip(x), split_trainable(params)[0])
-    state = state._replace(target=target)
+    # With a target network of its own.
+    target = flipped(split_trainable(params)[0])
+    state = first_state(agent, params=params, target=target)
 
     @jax.jit
     def played(state):
@@ -85,7 +94,26 @@ def case_of(memory="gru", env=None, **settings):
             state.replay, state.marks, state.updates, key=jax.random.key(2)
         )
     )(state)
-    return Case(agent, state, jnp.concatenate(acted), window)
+
+    @jax.jit
+    def step(params, state, inputs):
+        return agent.network(params).step(state, inputs)
+
+    @jax.jit
+    def finals_of(row):
+        at = jnp.full((1, window.stream.shape[0]), row)
+        finals = agent.windows.ring.finals_of(state.replay, window, at)
+        return jax.tree.map(operator.itemgetter(0), finals)
+
+    return Case(agent, state, np.concatenate(acted), window, step, finals_of)
+
+
+_shared_case = functools.cache(new_case)
+
+
+def case_of(memory="gru", env=None, **settings):
+    """A case, which is made once for all tests that ask for the same."""
+    return _shared_case(memory, env, **settings)
 
 
 def first_rows(case):
@@ -97,54 +125,51 @@ def first_rows(case):
 
 
 def learned_values(case, window=None, params=None):
-    """What the learner computes: values by place, its tape, rows and their layout."""
+    """What the learner computes: values by place, its tape, rows, layout, by row."""
     agent, state = case.agent, case.state
     window = case.window if window is None else window
 
     @jax.jit
     def compute(params, replay, window):
         tape, rows, layout = agent.windows.tape(replay, window)
-        return agent._values(params, window, tape), tape, rows, layout
+        values = agent._values(params, window, tape)
+        return values, tape, rows, layout, at_places(values, layout.place)
 
     return compute(state.params if params is None else params, state.replay, window)
 
 
 def gap(case, window=None):
     """Largest difference to the values that acted, over the rows of all windows."""
-    values, _, _, layout = learned_values(case, window)
-    found = np.asarray(at_places(values, layout.place))
+    found = np.asarray(learned_values(case, window)[-1])
     row = first_rows(case)[None] + case.agent.windows.burn_in
     row = row + np.arange(found.shape[0])[:, None]
-    acted = np.asarray(case.acted)[row, np.asarray(case.window.stream)[None]]
+    acted = case.acted[row, np.asarray(case.window.stream)[None]]
     return np.abs(found - acted).max()
 
 
 def stepped(case, params):
     """Values of windows' rows, and of what each led to before any reset, by steps."""
     agent, window = case.agent, case.window
-    network = agent.network(params)
-    step = jax.jit(lambda state, inputs: network.step(state, inputs))
     state, windows = window.memory_states, window.stream.shape[0]
     if state is None:
-        state = network.initial_state(windows)
-    rows, of_rows, of_finals = window.rows, [], []
+        state = agent.network(params).initial_state(windows)
+    rows, of_rows, of_finals = jax.tree.map(np.asarray, window.rows), [], []
     for t in range(agent.windows.ring.length):
         inputs = jax.tree.map(operator.itemgetter(t), rows.inputs)
-        state, values = step(state, inputs)
+        state, values = case.step(params, state, inputs)
         of_rows.append(values)
-        at = jnp.full((1, windows), t)
-        finals = agent.windows.ring.finals_of(case.state.replay, window, at)
+        finals = case.finals_of(jnp.asarray(t, jnp.int32))
         if finals is None:
             continue
         seen = Inputs(
-            observation=jax.tree.map(operator.itemgetter(0), finals.observation),
-            start=jnp.zeros(windows, bool),
+            observation=finals.observation,
+            start=np.zeros(windows, bool),
             previous_action=None if inputs.previous_action is None else rows.action[t],
             previous_reward=None if inputs.previous_reward is None else rows.reward[t],
-            action_mask=jax.tree.map(operator.itemgetter(0), finals.action_mask),
+            action_mask=finals.action_mask,
         )
         allowed = agent.choices.allowed(seen.action_mask)
-        of_finals.append((step(state, seen)[1], allowed))
+        of_finals.append((case.step(params, state, seen)[1], allowed))
     return of_rows, of_finals
 
 
@@ -200,6 +225,7 @@ CASES = {
         "env": MaskedToy("multi", "tuple"),
         "previous_action": True,
         "previous_reward": True,
+        "n_step": 2,
     },
     "masked offset, dict, dueling": {
         "env": MaskedToy("offset", "dict"),
@@ -207,13 +233,13 @@ CASES = {
     },
     "pixels": {"env": Toy("discrete", "pixels")},
     "normalised": {"env": Toy(observations="dict"), "normalize_observation": True},
-    "never truncates": {"env": Toy(truncates=False)},
+    "never truncates": {"env": Toy(truncates=False), "n_step": 2},
 }
 
 
 @pytest.mark.shows("a memory of every mechanism", "dqn")
 @pytest.mark.shows("Discrete actions", "dqn")
-@pytest.mark.parametrize("memory", MECHANISMS)
+@pytest.mark.parametrize("memory", some_of("gru", "attention"))
 def test_every_mechanism(memory):
     case = case_of(memory)
     rows = case.window.rows
@@ -233,7 +259,7 @@ def test_every_space_and_setting(case):
 
 @pytest.mark.parametrize("memory", ["ffm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_double_precision(memory, x64):
-    case = case_of.__wrapped__(memory)
+    case = new_case(memory)
     assert case.acted.dtype == jnp.float64
     assert gap(case) <= 1e-9
 
@@ -242,7 +268,7 @@ def test_double_precision(memory, x64):
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", memory_models.names())
 def test_every_memory(memory, x64):
-    assert gap(case_of.__wrapped__(memory)) <= 1e-9
+    assert gap(new_case(memory)) <= 1e-9
 
 
 @pytest.mark.parametrize("memory", ["frame_stack", "none"])
@@ -271,8 +297,8 @@ def test_episodes_from_their_start_need_no_stored_state():
         {"n_step": 1},
         pytest.param({"n_step": 3}, marks=pytest.mark.slow),
         {"n_step": 3, "burn_in": 3},
-        {"n_step": 2, **CASES["masked multi, tuple, previous action and reward"]},
-        {"n_step": 2, **CASES["never truncates"]},
+        CASES["masked multi, tuple, previous action and reward"],
+        CASES["never truncates"],
     ],
 )
 def test_targets_are_those_of_a_loop_over_the_steps(settings):
@@ -300,7 +326,7 @@ def changed(window, **inputs):
     return window._replace(rows=rows._replace(inputs=rows.inputs._replace(**inputs)))
 
 
-@pytest.mark.parametrize("memory", MECHANISMS[1:])
+@pytest.mark.parametrize("memory", some_of("gru", "attention")[1:])
 def test_planted_mistakes_are_seen(memory):
     case = case_of(memory)
     start = case.window.rows.inputs.start
@@ -308,9 +334,7 @@ def test_planted_mistakes_are_seen(memory):
     assert gap(case, changed(case.window, start=jnp.zeros_like(start))) > 1e-2
     # The state stored after the step instead of before it.
     first = jax.tree.map(operator.itemgetter(0), case.window.rows.inputs)
-    network = case.agent.network(case.state.params)
-    step = jax.jit(lambda state, inputs: network.step(state, inputs))
-    after = step(case.window.memory_states, first)[0]
+    after = case.step(case.state.params, case.window.memory_states, first)[0]
     assert gap(case, case.window._replace(memory_states=after)) > 1e-2
 
 
@@ -324,7 +348,7 @@ def test_the_current_action_for_the_previous_one_is_seen():
 def test_bootstrapping_across_a_truncation_is_seen():
     """What follows is the final observation, not the next episode's first."""
     case = case_of("gru")
-    values, _, rows, layout = learned_values(case)
+    values, _, rows, layout, _ = learned_values(case)
     cut = np.asarray(rows.cut & layout.known)[:-1]
     behind = np.asarray(at_places(values, layout.place + 1)).max(-1)[:-1]
     following = np.asarray(at_places(values, layout.place)).max(-1)[1:]
@@ -352,7 +376,7 @@ def test_an_end_that_nothing_tells_of_is_left_out():
 
 def test_a_final_observation_seen_with_the_memory_after_the_reset_is_seen():
     case = case_of("gru")
-    values, tape, _, layout = learned_values(case)
+    values, tape, _, layout, _ = learned_values(case)
     network = case.agent.network(case.state.params)
     reset = tape._replace(start=tape.start | layout.final)
     planted = jax.jit(lambda state, tape: network.sequence(state, tape))(
@@ -367,7 +391,7 @@ def test_a_final_observation_seen_with_the_memory_after_the_reset_is_seen():
 def test_targets_that_never_saw_the_first_row_are_seen():
     """The stream of next observations, run as a sequence of its own."""
     case = case_of("gru", n_step=1)
-    values, tape, _, layout = learned_values(case)
+    values, tape, _, layout, _ = learned_values(case)
     network = case.agent.network(case.state.params)
     following = jax.tree.map(lambda x: x[1:], tape)
     alone = jax.jit(lambda state, tape: network.sequence(state, tape))(
@@ -382,7 +406,7 @@ def test_targets_that_never_saw_the_first_row_are_seen():
 
 def test_no_gradient_reaches_what_came_before():
     """Of the first row's observation, which only the burn-in saw."""
-    case = case_of("gru", burn_in=4)
+    case = case_of("gru", n_step=3, burn_in=3)
     agent, state, window = case.agent, case.state, case.window
     first = jnp.zeros_like(window.rows.inputs.observation).at[0].set(1.0)
 

@@ -31,6 +31,18 @@ MECHANISMS = [
 """One model per mechanism."""
 
 
+def some_of(*kept):
+    """The mechanisms as parameters, those not kept marked slow.
+
+    By default PPO is seen with every one of them, the agents that value actions with
+    the GRU and some each, so that every mechanism is seen with two agents.
+    """
+    return [
+        name if name in kept else pytest.param(name, marks=pytest.mark.slow)
+        for name in MECHANISMS
+    ]
+
+
 def make_agent(memory="gru", env=None, **settings):
     defaults = {
         "num_envs": 6,
@@ -66,6 +78,23 @@ def redrawn(agent):
 def first_streams(agent):
     """Where the streams stand before any step."""
     return jax.jit(lambda key: agent.init(key).streams)(jax.random.key(0))
+
+
+def first_state(agent, **others):
+    """The state before any step, with other parameters.
+
+    Its own, which are not used, are not drawn: that is half of compiling a case.
+    """
+
+    def begin(key, others):
+        return agent.init(key)._replace(**others)
+
+    return jax.jit(begin)(jax.random.key(0), others)
+
+
+def flipped(params):
+    """Parameters like those given, but others."""
+    return jax.tree.map(lambda x: jnp.asarray(np.flip(x)), params)
 
 
 class Case(NamedTuple):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,7 +24,12 @@ from agents.networks.soft_actor_critic import (
     with_critics,
 )
 from tests.agents.algorithms.test_q_one import BATCH, ROLLOUTS, TIME, first_rows
-from tests.agents.algorithms.test_ratio_one import MECHANISMS, redrawn
+from tests.agents.algorithms.test_ratio_one import (
+    first_state,
+    flipped,
+    redrawn,
+    some_of,
+)
 from tests.agents.toy import MaskedToy, Toy, task_and_memory
 
 
@@ -45,21 +51,24 @@ def make_agent(memory="gru", env=None, **settings):
 
 
 class Case(NamedTuple):
-    """An agent, its state after some rollouts, the policies that acted, and windows."""
+    """An agent, its state after some rollouts, the policies that acted, and windows.
+
+    `step` takes parameters, memory states and inputs; `finals_of` a row's number.
+    """
 
     agent: SAC
     state: Any
     acted: Any
     window: Any
+    step: Callable[..., Any]
+    finals_of: Callable[..., Any]
 
 
-@functools.cache
-def case_of(memory="gru", env=None, **settings):
+def new_case(memory="gru", env=None, **settings):
     agent = make_agent(memory, env, **settings)
     params = redrawn(agent)
-    state = jax.jit(agent.init)(jax.random.key(0))._replace(params=params)
-    target = jax.tree.map(jnp.flip, critics_of(split_trainable(params)[0]))
-    state = state._replace(target=target)
+    target = flipped(critics_of(split_trainable(params)[0]))
+    state = first_state(agent, params=params, target=target)
 
     @jax.jit
     def played(state):
@@ -82,46 +91,60 @@ def case_of(memory="gru", env=None, **settings):
             state.replay, state.marks, state.updates, key=jax.random.key(2)
         )
     )(state)
-    return Case(agent, state, acted, window)
-
-
-def stepped(case, params, window=None):
-    """Policies and critics' memory by single steps: of rows and what they led to."""
-    agent, window = case.agent, case.window if window is None else window
-    network = agent.network(params)
 
     @jax.jit
-    def step(state, inputs):
+    def step(params, state, inputs):
+        network = agent.network(params)
         one = jax.tree.map(lambda x: x[None], inputs)
         state, remembered, valued = network.sequence(state, one)
         policy = network.distribution(remembered[0], inputs.action_mask)
         return state, policy, valued[0]
 
-    state, rows, found = window.memory_states, window.rows, []
+    @jax.jit
+    def finals_of(row):
+        at = jnp.full((1, window.stream.shape[0]), row)
+        finals = agent.windows.ring.finals_of(state.replay, window, at)
+        return jax.tree.map(operator.itemgetter(0), finals)
+
+    return Case(agent, state, acted, window, step, finals_of)
+
+
+_shared_case = functools.cache(new_case)
+
+
+def case_of(memory="gru", env=None, **settings):
+    """A case, which is made once for all tests that ask for the same."""
+    return _shared_case(memory, env, **settings)
+
+
+def stepped(case, params):
+    """Policies and critics' memory by single steps: of rows and what they led to."""
+    agent, window, found = case.agent, case.window, []
+    state, rows = window.memory_states, jax.tree.map(np.asarray, window.rows)
     for t in range(agent.windows.ring.length):
         inputs = jax.tree.map(operator.itemgetter(t), rows.inputs)
-        state, policy, valued = step(state, inputs)
-        at = jnp.full((1, window.stream.shape[0]), t)
-        finals = agent.windows.ring.finals_of(case.state.replay, window, at)
+        state, policy, valued = case.step(params, state, inputs)
+        finals = case.finals_of(jnp.asarray(t, jnp.int32))
         seen = Inputs(
-            observation=jax.tree.map(operator.itemgetter(0), finals.observation),
-            start=jnp.zeros_like(inputs.start),
+            observation=finals.observation,
+            start=np.zeros_like(inputs.start),
             previous_action=None if inputs.previous_action is None else rows.action[t],
             previous_reward=None if inputs.previous_reward is None else rows.reward[t],
-            action_mask=jax.tree.map(operator.itemgetter(0), finals.action_mask),
+            action_mask=finals.action_mask,
         )
-        found.append(((policy, valued), step(state, seen)[1:]))
+        found.append(((policy, valued), case.step(params, state, seen)[1:]))
     return found
 
 
 CASES = {
-    "discrete": {},
+    "discrete": {"temperature": 0.3},
     "box": {"env": Toy("box")},
-    "shared memory": {"separate_memories": False},
+    "shared memory": {"separate_memories": False, "temperature": 0.3},
     "masked multi, tuple, previous action and reward": {
         "env": MaskedToy("multi", "tuple"),
         "previous_action": True,
         "previous_reward": True,
+        "temperature": 0.3,
     },
 }
 
@@ -147,13 +170,14 @@ def test_the_learner_recomputes_the_policy_that_acted(name):
     assert gap(case_of(**CASES[name])) <= 1e-4
 
 
+@pytest.mark.slow  # as dqn
 @pytest.mark.shows("pixels", "sac")
 def test_any_observation():
     assert gap(case_of(env=Toy("box", "pixels"), separate_memories=False)) <= 1e-4
 
 
 @pytest.mark.shows("a memory of every mechanism", "sac")
-@pytest.mark.parametrize("memory", [name for name in MECHANISMS if name != "gru"])
+@pytest.mark.parametrize("memory", some_of("gru", "memory_network"))
 def test_every_mechanism(memory):
     assert gap(case_of(memory)) <= 1e-4
 
@@ -162,13 +186,13 @@ def test_every_mechanism(memory):
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", memory_models.names())
 def test_every_memory(memory, x64):
-    assert gap(case_of.__wrapped__(memory)) <= 1e-9
+    assert gap(new_case(memory)) <= 1e-9
 
 
 @pytest.mark.shows("exact truncation", "sac")
 @pytest.mark.parametrize("name", [name for name in CASES if name != "box"])
 def test_losses_are_those_of_a_loop_over_the_steps(name):
-    case = case_of(**CASES[name], temperature=0.3)
+    case = case_of(**CASES[name])
     agent, state, window = case.agent, case.state, case.window
     loss = jax.jit(agent.loss)
     _, ((error, known), metrics) = loss(state.params, state, window, jax.random.key(5))
@@ -235,7 +259,7 @@ def test_a_box_action_is_worth_what_is_drawn():
 @pytest.mark.parametrize("shared", [False, True])
 def test_gradients_do_not_mix(shared):
     """The policy's loss moves no critic, nor the critics' loss the policy's head."""
-    case = case_of(separate_memories=not shared, temperature=0.3)
+    case = case_of(**CASES["shared memory" if shared else "discrete"])
     agent, state = case.agent, case.state
     trainable, fixed = split_trainable(state.params)
 

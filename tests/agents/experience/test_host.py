@@ -48,11 +48,11 @@ def rollouts(agent, count, seed=0):
     state = jax.jit(agent.init)(jax.random.key(seed))
     source = HostSource(agent, seed=seed)
     streams = source.begin(state.streams)
+    gathering = jax.jit(lambda state: agent.gathering(state))
     played = []
     for number in range(count):
         state = state._replace(updates=jnp.asarray(number, jnp.int32))
-        how = jax.jit(lambda state: agent.gathering(state))(state)
-        streams, rollout = source.collect(state.params, how, streams)
+        streams, rollout = source.collect(state.params, gathering(state), streams)
         played.append((streams, rollout))
     source.close()
     return state, played
@@ -213,7 +213,14 @@ def certain():
     return env
 
 
-@pytest.mark.parametrize("name", ["ppo", "dqn", "pqn", "sac"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ppo", "dqn"),
+        pytest.param("pqn", marks=pytest.mark.slow),
+        pytest.param("sac", marks=pytest.mark.slow),
+    ],
+)
 def test_equals_the_compiled_rollout(name):
     """The same task in numpy: every array of the rollout, and of the state learned."""
     settings = {"normalize_reward": True, "previous_action": True}
@@ -291,18 +298,23 @@ def test_what_followed_an_episode_that_broke_off_is_unknown():
     """A replay that goes on after a run was resumed: no return crosses the place."""
     agent = agent_on(Certain(), "dqn", replay_size=96, sequence_length=4, burn_in=0)
     state = jax.jit(agent.init)(jax.random.key(0))
-    _, rollout = play(agent, state)
+    _, rollout = jax.jit(lambda state: play(agent, state))(state)
     steps = rollout.transitions
     broken = steps.inputs.start.at[5].set(True)  # and nothing ended at row 4
     quiet = jnp.zeros_like(steps.terminated)
     steps = steps._replace(
         inputs=steps.inputs._replace(start=broken), terminated=quiet, truncated=quiet
     )
-    replay, marks = agent.windows.write(
-        state.replay, state.marks, rollout._replace(transitions=steps), state.updates
-    )
-    window = agent.windows.sample(replay, marks, state.updates + 1, key=state.key)
-    _, rows, layout = agent.windows.tape(replay, window)
+
+    @jax.jit
+    def drawn(state, rollout):
+        replay, marks = agent.windows.write(
+            state.replay, state.marks, rollout, state.updates
+        )
+        window = agent.windows.sample(replay, marks, state.updates + 1, key=state.key)
+        return window, *agent.windows.tape(replay, window)[1:]
+
+    window, rows, layout = drawn(state, rollout._replace(transitions=steps))
     follows = window.rows.inputs.start[1:]
     np.testing.assert_array_equal(rows.truncated, follows)
     np.testing.assert_array_equal(layout.known[:-1], ~follows[:-1])

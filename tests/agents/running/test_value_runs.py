@@ -48,7 +48,10 @@ def start(*words):
 
 
 @pytest.mark.shows("resumed bit for bit")
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize(
+    "agent",
+    [pytest.param(x, marks=() if x == "dqn" else pytest.mark.slow) for x in AGENTS],
+)
 def test_resumed_equals_uninterrupted(agent, tmp_path, monkeypatch):
     words = [f"agent={agent}", *AGENTS[agent]]
     whole = start(*words, f"run_directory={tmp_path / 'whole'}")

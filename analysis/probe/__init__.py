@@ -1,0 +1,221 @@
+"""What the memory's state of a trained agent holds, for how long, and who needs it.
+
+    python -m analysis probe runs/tmaze/ffm-ppo/20261130-142704
+    python -m analysis probe RUN --episodes 2000 --seed 0
+    python -m analysis probe RUN --twin runs/twin/gru-ppo/... runs/twin/none-ppo/...
+
+Plays episodes with the newest policy and reads the task's hidden variables from the
+memory's state by linear readouts, beside what the current observation and an untrained
+memory give; tells what shape the states make; lets the memory alone read noise; and
+swaps the memories of two streams. Tables go to the terminal, and picture, JSON and
+TensorBoard's events into the run's folder `analysis`.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from agents.convert import ConfigError
+from agents.load import load_plan
+from agents.running.trained import Trained, restore
+from analysis.probe import decoding, swapping
+from analysis.probe.disturbing import Disturbed, Disturber
+from analysis.probe.geometry import by_time, rank_of_states
+from analysis.probe.interval import Interval, over_seeds
+from analysis.probe.recording import Recorder, Recording, needs_state
+from analysis.probe.report import Geometry, Report, tell, write
+from analysis.probe.twins import compare_twin
+from analysis.runs import read_run
+
+__all__ = ["Report", "add_arguments", "main", "probe_run", "tell", "write"]
+
+EPISODES = 500
+FEWEST = 100
+"""Episodes that a probe needs: a fifth of them is what readouts are judged on."""
+
+LONGEST = 2000
+"""Steps after which an episode is given up."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what it takes."""
+    parser.add_argument("run", help="folder of the run")
+    parser.add_argument(
+        "--episodes", type=int, default=EPISODES, help=f"of each seed ({EPISODES})"
+    )
+    parser.add_argument("--seed", type=int, help="one of the run's seeds; all of them")
+    parser.add_argument(
+        "--twin",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="runs on the task's fully observable twin: same memory, and memory=none",
+    )
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Probe a run, print tables and write the files.
+
+    Raises:
+        ConfigError: it cannot be probed.
+    """
+    console = Console(markup=False)
+    report = probe_run(
+        arguments.run,
+        episodes=arguments.episodes,
+        seed=arguments.seed,
+        twins=arguments.twin,
+    )
+    tell(report, console)
+    folder = Path(arguments.run) / "analysis"
+    try:
+        files = write(report, folder)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written: {error.strerror} ({error.filename})."
+        ) from error
+    for path in files:
+        console.print(f"wrote   {path}", highlight=False, soft_wrap=True)
+
+
+def probe_run(
+    run: str | Path,
+    *,
+    episodes: int = EPISODES,
+    seed: int | None = None,
+    twins: Sequence[str] = (),
+) -> Report:
+    """What the memory of a run's newest policies holds.
+
+    Args:
+        run: the folder.
+        episodes: to play with each seed.
+        seed: which of the run's seeds; None for all.
+        twins: folders of runs on the task's fully observable twin.
+
+    Raises:
+        ConfigError: no such run, or one that cannot be probed.
+    """
+    if episodes < FEWEST:
+        raise ConfigError(
+            f"--episodes {episodes} are too few to fit readouts and to judge them on "
+            f"others; give at least {FEWEST}."
+        )
+    plan = load_plan(run)
+    env, settings = plan.evaluation_env, plan.config["evaluation"]
+    needs_state(plan, run)
+    twin = compare_twin(env, plan.config, read_run(run), twins)
+    trained = restore(run, plan, seed)
+    longest = env.card.max_episode_steps or settings["step_limit"]
+    sizes = {"episodes": episodes, "limit": min(longest, LONGEST)}
+    recorder = Recorder(plan, **sizes)
+    disturber, swapper = Disturber(plan, **sizes), swapping.Swapper(plan, **sizes)
+    recordings, disturbed, swaps = [], [], []
+    for index, key in enumerate(trained.keys):
+        params = jax.tree.map(lambda x, i=index: x[i], trained.params)
+        recording = recorder(params, seed_key=key)
+        recordings.append(recording)
+        disturbed.append(disturber(params, recording.spread, seed_key=key))
+        swaps.append(swapper(params, seed_key=key))
+    report = Report(
+        described=_described(trained, episodes),
+        lags=decoding.decode_seeds(recordings),
+        geometry=_geometry(recorder, recordings),
+        disturbed=_together(disturbed, env.card.measure),
+        measure=env.card.measure,
+        references={x: getattr(env.card, x).value for x in ("memoryless", "recall")},
+        swaps=swapping.together(swaps),
+        twin=twin,
+        notes=[],
+    )
+    return report._replace(notes=_notes(report, trained, recorder, recordings))
+
+
+def _described(trained: Trained, episodes: int) -> str:
+    plan = trained.plan
+    greedy = plan.config["evaluation"]["exploration"] == 0
+    seeds = f"seed {trained.seeds[0]}"
+    if len(trained.seeds) > 1:
+        seeds += f" to {trained.seeds[-1]}"
+    return (
+        f"{plan.env_name}: the state of {plan.memory_name} after {trained.step:,} "
+        f"steps, {seeds}, {episodes:,} episodes each, "
+        f"{'greedily' if greedy else 'as the policy samples'}"
+    )
+
+
+def _geometry(recorder: Recorder, recordings: list[Recording]) -> Geometry:
+    def ranks(source: str) -> Interval:
+        values = [rank_of_states(getattr(r, source)) for r in recordings]
+        return over_seeds([Interval(x, np.nan, np.nan) for x in values], low=0.0)
+
+    saturated = [r.saturated.mean() for r in recordings if r.saturated is not None]
+    time, norm = (
+        np.concatenate([getattr(r, name) for r in recordings])
+        for name in ("time", "norm")
+    )
+    steps, means = by_time(norm, time, fewest=FEWEST // 10)
+    return Geometry(
+        numbers=recorder.numbers,
+        kept=recordings[0].state.shape[1],
+        rank=ranks("state"),
+        untrained_rank=ranks("untrained"),
+        unchanging=float(np.mean([r.unchanging for r in recordings])),
+        saturated=float(np.mean(saturated)) if saturated else None,
+        steps=steps,
+        norm=means,
+    )
+
+
+def _together(found: list[list[Disturbed]], measure: str) -> list[Disturbed]:
+    """The same strengths of several seeds as one."""
+    limits = (0.0, 1.0) if measure == "success" else ()
+    return [
+        Disturbed(
+            same[0].strength,
+            float(np.mean([x.share for x in same])),
+            over_seeds([x.score for x in same], *limits),
+        )
+        for same in zip(*found, strict=True)
+    ]
+
+
+def _notes(
+    report: Report, trained: Trained, recorder: Recorder, recordings: list[Recording]
+) -> list[str]:
+    """What could not be said, and how intervals are made."""
+    env, notes = trained.plan.evaluation_env, []
+    of = "seeds (Student's t)" if len(recordings) > 1 else "episodes"
+    notes.append(f"intervals are of 95 %, over {of}.")
+    if env.hidden is None:
+        notes.append(
+            f"{trained.plan.env_name} names no hidden variables, so nothing is read "
+            "from the state and no memories are swapped."
+        )
+    elif not report.lags:
+        notes.append(
+            f"at no lag enough episodes could be compared, which takes "
+            f"{decoding.FEWEST} in each part; play more with --episodes."
+        )
+    if env.hidden is not None and not report.swaps:
+        notes.append(
+            "no memories were swapped: no hidden variable is a single discrete value "
+            "that differs between streams at the time."
+        )
+    if report.geometry.kept < report.geometry.numbers:
+        notes.append(
+            f"the {report.geometry.numbers:,} numbers of the state were projected at "
+            f"random to {report.geometry.kept}; rank and readouts are of these."
+        )
+    if any(
+        r.steps.playing.shape[0] == recorder.limit and not r.steps.ended.any(0).all()
+        for r in recordings
+    ):
+        notes.append(
+            f"of each episode the first {recorder.limit:,} steps were written down."
+        )
+    return notes

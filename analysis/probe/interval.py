@@ -1,0 +1,80 @@
+"""Numbers with their 95 % intervals: over episodes of one seed, or over seeds."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from agents.running.output.results import t_95
+
+_Z95 = 1.959964
+
+
+class Interval(NamedTuple):
+    """A number and the ends of its 95 % interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def over_episodes(values: Float[np.ndarray, " episodes"]) -> Interval:
+    """The mean of one value per episode (normal approximation)."""
+    mean = float(values.mean())
+    spread = values.std(ddof=1) if len(values) > 1 else math.inf
+    half = float(_Z95 * spread / math.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def of_share(hits: int, trials: int) -> Interval | None:
+    """A share of independent trials with Wilson's interval (1927); None of none.
+
+    Unlike the normal approximation it has a width where all trials end alike.
+    """
+    if not trials:
+        return None
+    share, z = hits / trials, _Z95
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    inner = share * (1 - share) / trials + z**2 / (4 * trials**2)
+    half = z * math.sqrt(inner) / (1 + z**2 / trials)
+    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def of_ratio(
+    above: Float[np.ndarray, " episodes"],
+    below: Float[np.ndarray, " episodes"],
+    *,
+    draws: int = 1000,
+) -> Interval:
+    """`sum(above) / sum(below)`, with the bootstrap over episodes.
+
+    Episodes are drawn with replacement, whole (Efron 1979; percentiles), because steps
+    of one episode are not independent.
+    """
+    count = len(above)
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+    ratios = (weights @ above) / np.maximum(weights @ below, 1e-12)
+    lower, upper = np.quantile(ratios, (0.025, 0.975))
+    value = above.sum() / max(below.sum(), 1e-12)
+    return Interval(float(value), float(lower), float(upper))
+
+
+def over_seeds(
+    parts: Sequence[Interval], low: float = -math.inf, high: float = math.inf
+) -> Interval:
+    """The mean over seeds with Student's interval; of one seed that seed's own.
+
+    Args:
+        parts: one per seed.
+        low: what the number cannot be below.
+        high: what it cannot be above.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    values = np.array([part.value for part in parts])
+    mean = float(values.mean())
+    half = float(t_95(len(parts) - 1) * values.std(ddof=1) / math.sqrt(len(parts)))
+    return Interval(mean, max(mean - half, low), min(mean + half, high))
