@@ -1,7 +1,7 @@
 """The newest parameters of a run, of every seed or of one."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ class Trained(NamedTuple):
         return self.updates * self.plan.agent.steps_per_update
 
 
-def restore(run: str | Path, plan: Plan, seed: int | None = None) -> Trained:
+def restore(run: str | Path, plan: Plan, seed: Any = None) -> Trained:
     """Read the newest checkpoint of a run.
 
     Args:

@@ -6,9 +6,11 @@ import re
 import pytest
 
 import agents
-from analysis import find_runs, retention
+from analysis import find_runs
 from analysis.__main__ import main
 from analysis.card import cards_of, write
+from analysis.retention import retention
+from analysis.retention.report import write as write_retention
 from tests.analysis.made import make_run
 
 TASKS = {"tmaze": 0.9, "sequence_order": 0.8, "count_recall_easy": 0.6, "n_back": 0.7}
@@ -73,7 +75,7 @@ def test_half_lives_are_those_that_were_measured(cards, folder):
 
 
 def test_a_half_life_is_what_retention_writes(solved):
-    retention.write(retention.retention(solved, factors=(1, 2), episodes=64))
+    write_retention(retention(solved, factors=(1, 2), episodes=64))
     (card,), _ = cards_of(find_runs([solved]).runs)
     assert card.half_life is not None and "(on tmaze+env.length=4)" in (
         card.half_life_told

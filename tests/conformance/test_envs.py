@@ -2,7 +2,9 @@
 
 Of ids that differ in a number or level only, such as MemoryLength30-v0, the lowest and
 the highest stand for all, and of tasks as pictures and of robot tasks the first of each
-class; the others are slow.
+class; the others are slow. Of these some are looked at briefly, and only as slow tests
+in full: mazes as pictures, and robot tasks but one of each kind (a choice, something
+that is moved, that moves by itself, that takes long).
 """
 
 import itertools
@@ -85,7 +87,7 @@ CLOSED_LIST: tuple[str, ...] = (
 LEVELS = ("Easy", "Medium", "Hard")
 # Two mazes of 1,023 steps each; of each kind the other end is checked. And ballets as
 # images, of which a small setting stands for all; BalletSymbolic is the first of its
-# levels.
+# levels. And settings of one class that others stand for.
 COSTLY = (
     "LabyrinthEscapeHard-v0",
     "LabyrinthExploreEasy-v0",
@@ -93,12 +95,27 @@ COSTLY = (
     "BalletSymbolic-v0",
     "Ballet2Delay16-v0",
     "Ballet8Delay48-v0",
+    "RapidWordLearning-v0",
+    "RapidWordLearningD0-v0",
+    "RapidWordLearningD20-v0",
+    "RoomRecallFirst-v0",
+    "RoomRecallLast-v0",
+    "MiniGridMemory-v0",
 )
 PICTURES = [id for id in envs.names() if "Pixels-v" in id]
 PICTURED = {type(envs.make(id)): id for id in reversed(PICTURES)}
 """The first id of each class, which is the easiest."""
 ROBOTS = list(envs.robot.TASKS)
 FIRST_ROBOTS = {envs.robot.TASKS[id][0]: id for id in reversed(ROBOTS)}
+WHOLE_ROBOTS = {
+    *("RememberColor3-v0", "ShellGamePush-v0", "InterceptSlow-v0"),
+    "BlinkCountButtonPressEasy-v0",
+}
+BRIEFLY = [
+    *("LabyrinthEscapeEasyPixels-v0", "LabyrinthExploreEasyPixels-v0"),
+    *("MiniGridMemoryPixels-v0", "NoisyPositionOnlyCartPoleEasyPixels-v0"),
+    *sorted({*FIRST_ROBOTS.values()} - WHOLE_ROBOTS),
+]
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
 
 
@@ -135,12 +152,12 @@ def test_representatives():
             *("MemoryLength1-v0", "MemoryLength100-v0"),
             *("MemorySize1-v0", "MemorySize40-v0"),
             *("MiniGridMemoryS7-v0", "MiniGridMemoryS17-v0"),
-            *("RapidWordLearningD0-v0", "RapidWordLearningD20-v0"),
             *("RapidWordLearningE2D5-v0", "RapidWordLearningE4D1-v0"),
             *("UmbrellaDistract1-v0", "UmbrellaDistract100-v0"),
             *("UmbrellaLength1-v0", "UmbrellaLength100-v0"),
         ]
     )
+    assert set(BRIEFLY) < set(representatives()) and "RoomRecall-v0" not in LEFT_OUT
     apart = (*COSTLY, *PICTURES, *ROBOTS)
     between = [id for id in LEFT_OUT if id not in apart]
     assert all(re.search(r"\d-v|Medium-v", id) for id in between)
@@ -154,9 +171,20 @@ def check(id):
     envs.check_env(env, episodes=16 if pictures else 64 if longest > 400 else 256)
 
 
-@pytest.mark.parametrize("id", representatives())
+@pytest.mark.parametrize(
+    "id",
+    [
+        pytest.param(id, marks=pytest.mark.slow if id in BRIEFLY else ())
+        for id in representatives()
+    ],
+)
 def test_contract(id):
     check(id)
+
+
+@pytest.mark.parametrize("id", BRIEFLY)
+def test_contract_briefly(id):
+    envs.check_env(envs.make(id), fast=True)
 
 
 def test_contract_of_a_small_ballet_as_images():

@@ -93,7 +93,7 @@ def differing(config: Mapping[str, Any]) -> dict[str, Any]:
     except ConfigError:  # a choice that is here no more, such as one of a plugin
         default = {}
     return {
-        name: Path(value).name if name == "start_from" else value
+        name: Path(value).name if name == "start_from" and value else value
         for name, value in _resolved(config).items()
         if not name.startswith(UNTOLD)
         and not (name in default and _same(value, default[name]))

@@ -52,7 +52,9 @@ def test_runs_are_called_after_the_classes(tmp_path):
     result = agents.run(
         compose_config([*CUSTOM, *words]), Console(file=text, width=200)
     )
-    assert result.directory.parent == tmp_path / "own_task" / "own_memory-own_agent"
+    model = "own_memory-own_agent+agent.args.num_envs=2+memory.output_size=8"
+    folder = tmp_path / "own_task+env.args.steps=5" / f"{model}+total_steps=16"
+    assert result.directory.parent == folder
     assert "task    own_task (" in text.getvalue()
     assert "memory  own_memory: not used by this agent" in text.getvalue()
     assert "agent   own_agent: 2 environments" in text.getvalue()

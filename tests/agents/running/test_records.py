@@ -17,7 +17,7 @@ def plan_in(folder):
 def test_two_runs_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(records.time, "strftime", lambda *_: "20260101-000000")
     plan = plan_in(tmp_path)
-    first, second = make_run_directory(plan), make_run_directory(plan)
+    first, second = (make_run_directory(plan, tmp_path / "a") for _ in range(2))
     assert second.name == f"{first.name}-2" and first.parent == second.parent
     assert saved_config(first) == saved_config(second)
 
