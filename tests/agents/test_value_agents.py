@@ -10,7 +10,7 @@ import envs
 from agents.experience.rollout import play
 from tests.agents.algorithms import test_pqn, test_q_one, test_sac
 from tests.agents.algorithms.test_masks import PROBE, evaluations_never_pay
-from tests.agents.algorithms.test_ratio_one import redrawn
+from tests.agents.algorithms.test_ratio_one import first_state, redrawn
 
 AGENTS = {
     "dqn": lambda **settings: test_q_one.make_agent(**settings),
@@ -19,8 +19,16 @@ AGENTS = {
 }
 
 
+def some_of(*kept):
+    """The agents as parameters, those not kept marked slow."""
+    return [
+        name if name in kept else pytest.param(name, marks=pytest.mark.slow)
+        for name in AGENTS
+    ]
+
+
 @pytest.mark.shows("staggered starts")
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", some_of("dqn"))
 def test_starts_are_spread_before_training(name):
     """The agent itself plays; those that explore do so as in their first update."""
     corridor = envs.make("TMaze-v0", length=11)
@@ -43,10 +51,10 @@ def test_starts_are_spread_before_training(name):
 
 
 @pytest.mark.shows("masks")
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", some_of("dqn", "sac"))
 def test_masks_are_kept_in_play_and_in_evaluation(name):
     agent = AGENTS[name](memory="none", env=PROBE, num_envs=8, replay_size=8 * 48)
-    state = jax.jit(agent.init)(jax.random.key(0))._replace(params=redrawn(agent))
+    state = first_state(agent, params=redrawn(agent))
     steps = jax.jit(lambda state: play(agent, state)[1])(state).transitions
     mask = np.asarray(steps.inputs.action_mask)
     assert (mask.sum(-1) == 1).all() and not np.asarray(steps.reward).any()

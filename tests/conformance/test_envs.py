@@ -4,7 +4,8 @@ Of ids that differ in a number or level only, such as MemoryLength30-v0, the low
 the highest stand for all, and of tasks as pictures and of robot tasks the first of each
 class; the others are slow. Of these some are looked at briefly, and only as slow tests
 in full: mazes as pictures, and robot tasks but one of each kind (a choice, something
-that is moved, that moves by itself, that takes long).
+that is moved, that moves by itself, a button). Where another class is played the same
+way (`ALIKE`), that one stands for it.
 """
 
 import itertools
@@ -111,10 +112,15 @@ WHOLE_ROBOTS = {
     *("RememberColor3-v0", "ShellGamePush-v0", "InterceptSlow-v0"),
     "BlinkCountButtonPressEasy-v0",
 }
+ALIKE = [
+    "LabyrinthExploreEasyPixels-v0",
+    *("ShellGamePick-v0", "ShellGameTouch-v0"),
+    *("RotateLenientPos-v0", "BunchOfColors3-v0"),
+]
 BRIEFLY = [
-    *("LabyrinthEscapeEasyPixels-v0", "LabyrinthExploreEasyPixels-v0"),
-    *("MiniGridMemoryPixels-v0", "NoisyPositionOnlyCartPoleEasyPixels-v0"),
-    *sorted({*FIRST_ROBOTS.values()} - WHOLE_ROBOTS),
+    *("LabyrinthEscapeEasyPixels-v0", "MiniGridMemoryPixels-v0"),
+    "NoisyPositionOnlyCartPoleEasyPixels-v0",
+    *sorted({*FIRST_ROBOTS.values()} - {*WHOLE_ROBOTS, *ALIKE}),
 ]
 SETTING = re.compile(rf"\d+(?=.*-v)|(?:{'|'.join(LEVELS)})(?=-v)")
 
@@ -157,7 +163,7 @@ def test_representatives():
             *("UmbrellaLength1-v0", "UmbrellaLength100-v0"),
         ]
     )
-    assert set(BRIEFLY) < set(representatives()) and "RoomRecall-v0" not in LEFT_OUT
+    assert {*BRIEFLY, *ALIKE, *WHOLE_ROBOTS} < {*representatives()}
     apart = (*COSTLY, *PICTURES, *ROBOTS)
     between = [id for id in LEFT_OUT if id not in apart]
     assert all(re.search(r"\d-v|Medium-v", id) for id in between)
@@ -174,7 +180,7 @@ def check(id):
 @pytest.mark.parametrize(
     "id",
     [
-        pytest.param(id, marks=pytest.mark.slow if id in BRIEFLY else ())
+        pytest.param(id, marks=pytest.mark.slow if id in (*BRIEFLY, *ALIKE) else ())
         for id in representatives()
     ],
 )

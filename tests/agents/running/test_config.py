@@ -16,6 +16,7 @@ from agents.convert import ConfigError, convert
 from agents.running.configuration.config import CONFIG_DIRECTORY, build, build_env
 from agents.running.evaluator import Evaluator
 from agents.running.overrides import check, compose_config, for_hydra, group_options
+from tests.agents.algorithms.test_ratio_one import MECHANISMS
 from tests.agents.networks.test_networks import PlaceMemory
 
 JOINED = "distributed.coordinator=a:1"
@@ -202,15 +203,28 @@ NEED_A_PLACE = {
 }
 
 
-def test_every_memory_config_builds():
+def test_every_memory_is_a_choice():
     assert set(memory_models.names()) <= set(group_options("memory"))
-    for name in memory_models.names():
-        config = compose_config([f"memory={name}"])
-        if name in NEED_A_PLACE:
-            with pytest.raises(ConfigError, match=NEED_A_PLACE[name]):
-                build(config)
-        else:
+
+
+# One model per mechanism, and those whose building is special.
+BUILT = (*MECHANISMS, *NEED_A_PLACE, "griffin", "xlstm", "hcam")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in BUILT else pytest.mark.slow)
+        for name in memory_models.names()
+    ],
+)
+def test_every_memory_config_builds(name):
+    config = compose_config([f"memory={name}"])
+    if name in NEED_A_PLACE:
+        with pytest.raises(ConfigError, match=NEED_A_PLACE[name]):
             build(config)
+    else:
+        build(config)
 
 
 @pytest.mark.parametrize("name", group_options("experiment"))
@@ -247,22 +261,35 @@ def test_the_command_line_itself():
     assert "Traceback" not in wrong.stderr
     assert wrong.stderr.strip().count("\n") == 0
     assert wrong.stderr == "error: env=[tmaze] must be the name of one choice.\n"
-    for line, words in {
-        "device=gpu": "device=gpu, but JAX finds none here",
-        "-m device=cpu,gpu": "choose one device",
-        "-m num_devices=1,3 device=cpu": "num_devices=3 does not split agent.num_envs",
-        "memory=none -m seed=0,1 run_directory=/proc/x": "/proc/x cannot be written",
-    }.items():
-        refused = run_train(*line.split(), "experiment=smoke")
-        assert refused.returncode == 2, line
-        assert "Traceback" not in refused.stderr and words in refused.stderr
-        jobs = 2 if "seed=0,1" in line else 1  # one that fails does not end a sweep
-        assert refused.stderr.count("error: ") == refused.stderr.count("\n") == jobs
-    assert not (CONFIG_DIRECTORY.parent / "multirun.yaml").exists()
     help = run_train("--help")
     assert help.returncode == 0
     assert "env: " in help.stdout and "tmaze" in help.stdout
     assert "num_minibatches: 8" in help.stdout
+
+
+LATE = {
+    "memory=none -m seed=0,1 run_directory=/proc/x": "/proc/x cannot be written",
+    "device=gpu": "device=gpu, but JAX finds none here",
+    "-m device=cpu,gpu": "choose one device",
+    "-m num_devices=1,3 device=cpu": "num_devices=3 does not split agent.num_envs",
+}
+"""What is wrong with a command line, and seen as late as a run begins."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=() if "/proc" in line else pytest.mark.slow)
+        for line in LATE
+    ],
+)
+def test_what_is_seen_late_is_one_sentence_too(line):
+    refused = run_train(*line.split(), "experiment=smoke")
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr and LATE[line] in refused.stderr
+    jobs = 2 if "seed=0,1" in line else 1  # one that fails does not end a sweep
+    assert refused.stderr.count("error: ") == refused.stderr.count("\n") == jobs
+    assert not (CONFIG_DIRECTORY.parent / "multirun.yaml").exists()
 
 
 def test_evaluations_may_play_other_settings_of_the_task():
