@@ -241,7 +241,7 @@ def run_poisoned(directory, *words):
     settings += [f"env.target={__name__}:Poisoned", "memory.output_size=8"]
     settings += ["agent.num_envs=16", "agent.rollout_length=32"]
     settings += [f"run_directory={directory}", "evaluation.interval=null", *words]
-    settings += ["checkpoint.interval=512", "checkpoint.keep=99"]
+    settings += ["checkpoint.interval=512", "checkpoint.keep=99", "check=false"]
     settings += ["evaluation.episodes=4"]
     config = compose_config([*settings, "log_interval=1"])
     return agents.run(config, Console(file=text, width=300)), text.getvalue()

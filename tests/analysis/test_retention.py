@@ -103,7 +103,7 @@ def test_time_that_is_spent_is_told(evaluator):
     evaluator.asked_to_stop = True
     found = played("env.length=4", horizons=(4, 8, 16), seconds=60)
     assert [x.horizon for x in found.points] == [4]
-    assert found.notes == ("stopped before a horizon of 8: 60 s were spent.",)
+    assert found.notes == ("stopped before a horizon of 8: the time was spent.",)
     with pytest.raises(ConfigError, match="nothing was played of run: stopped before"):
         played("env.length=4", horizons=(4,), seconds=60)
 
@@ -118,7 +118,7 @@ def test_the_time_ends_by_itself(monkeypatch):
         return until
 
     monkeypatch.setattr(playing, "Evaluator", wait)
-    with pytest.raises(ConfigError, match=r"0\.2 s were spent"):
+    with pytest.raises(ConfigError, match="the time was spent"):
         played("env.length=4", horizons=(4,), seconds=0.2)
 
 

@@ -29,7 +29,7 @@ WORDS = [
     *("memory.output_size=8", "agent.encoder_size=8", "num_seeds=2"),
     *("agent.num_envs=8", "agent.rollout_length=16", "agent.num_minibatches=2"),
     *("agent.previous_action=true", "log_interval=7", "check=false"),
-    *("total_steps=60000", "evaluation.interval=20000", "evaluation.episodes=16"),
+    *("total_steps=40000", "evaluation.interval=16000", "evaluation.episodes=16"),
     "checkpoint.interval=12000",
 ]
 
@@ -187,7 +187,7 @@ def test_what_may_change(runs):
 
 
 def test_a_complete_run_and_no_run(runs, tmp_path):
-    with pytest.raises(ConfigError, match="is complete with 60,032 steps"):
+    with pytest.raises(ConfigError, match="is complete with 40,064 steps"):
         run(check([f"resume={runs[0]}"])[0])
     with pytest.raises(ConfigError, match=r"has no config\.yaml"):
         check([f"resume={tmp_path}"])

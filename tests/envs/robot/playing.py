@@ -14,6 +14,27 @@ def compiled(env):
     return jax.jit(env.reset), jax.jit(env.step), jax.jit(env.oracle)
 
 
+def oracle(env, state):
+    """What the scripted policy does, without randomness."""
+    return compiled(env)[2](jax.random.key(0), state)
+
+
+@functools.cache
+def _moved(env):
+    def moved(state, world):
+        task, outcome = env._judge(state.task, world, state.time)
+        time = state.time + 1
+        world = env._scripted(task, world, time)
+        return state._replace(time=time, world=world, task=task), outcome
+
+    return jax.jit(moved)
+
+
+def after(env, state, world=None):
+    """The state and outcome if a step had led to this world; no physics."""
+    return _moved(env)(state, state.world if world is None else world)
+
+
 def start(env, seed=0):
     return compiled(env)[0](jax.random.key(seed))
 
@@ -59,5 +80,10 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in leaves)
 
 
+@functools.cache
+def _observing(env):
+    return jax.jit(env._observe)
+
+
 def observed(env, state):
-    return jax.jit(env._observe)(state)
+    return _observing(env)(state)

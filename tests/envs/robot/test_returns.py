@@ -20,7 +20,7 @@ from envs.robot.groups.take_it_back import TakeItBack
 from envs.robot.groups.timed_transfer import TimedTransfer
 from envs.robot.groups.trace_shape import TraceShape
 from envs.robot.task import LONG
-from tests.envs.robot.playing import start, step
+from tests.envs.robot.playing import compiled, start, step
 
 
 def tasks(committed):
@@ -73,10 +73,10 @@ def test_success_by_a_loop():
     keys = jax.random.split(jax.random.key(0), 8)
     won = 0
     for key in keys:
-        state = jax.jit(task.reset)(jax.random.split(key)[0])[1]
+        state = compiled(task)[0](jax.random.split(key)[0])[1]
         ended = False
         while not ended:
-            action = task.oracle(key, state)
+            action = compiled(task)[2](key, state)
             _, state, _, ended, _, info = step(task, state, action)
         won += bool(info["success"])
     share = returns.success(task, returns._by_script(task), 8)

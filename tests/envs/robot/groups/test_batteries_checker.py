@@ -20,7 +20,7 @@ from envs.robot.groups.batteries_checker import (
     BatteriesChecker,
     Events,
 )
-from tests.envs.robot.playing import compiled, same, start, step, with_task
+from tests.envs.robot.playing import after, oracle, same, start, step, with_task
 
 HARD = BatteriesChecker(easy=False, reward_mode="dense", max_steps=1080)
 ORIGINAL = dataclasses.replace(HARD, committed=False)
@@ -28,15 +28,6 @@ EASY = dataclasses.replace(HARD, easy=True)
 IDS = tuple(
     f"BatteriesChecker{level}-v0" for level in ("Easy3", "Easy6", "Hard3", "Hard6")
 )
-
-
-def after(env, state, world=None):
-    """The state and outcome if a step had led to this world; no physics."""
-    world = state.world if world is None else world
-    task, outcome = env._judge(state.task, world, state.time)
-    time = state.time + 1
-    world = env._scripted(task, world, time)
-    return state._replace(time=time, world=world, task=task), outcome
 
 
 def put(state, row, place, held=-1):
@@ -238,7 +229,7 @@ def test_all_must_be_near_their_slots():
 def test_trays(count):
     env = BatteriesChecker(batteries=count)
     keys = jax.random.split(jax.random.key(count), 200)
-    task, position, _ = jax.vmap(env._deal)(keys)
+    task, position, _ = jax.jit(jax.vmap(env._deal))(keys)
     works, slots = np.asarray(task.works), np.asarray(task.slots)
     assert (works.sum(1) == {3: 1, 6: 3, 9: 5, 12: 7, 15: 9}[count]).all()
     assert (works.mean(0) > 0).all() and np.array_equal(slots, position[:, :count])
@@ -252,7 +243,7 @@ def test_dense_reward_by_the_formula():
     state, ended = start(HARD, 0)[1], False
     seen = set()
     while not ended:
-        action = HARD.oracle(jax.random.key(0), state)
+        action = oracle(HARD, state)
         moves = bool(HARD.acts(state))
         was, (_, now, reward, ended, _, info) = state, step(HARD, state, action)
         done = np.asarray(action, np.float64) * moves
@@ -378,7 +369,7 @@ def test_at_random_within_the_original_time(id):
     env = envs.make(id, committed=False, reward_mode="sparse")
     state, ended = start(env, 0)[1], False
     while not ended:
-        action = compiled(env)[2](jax.random.key(0), state)
+        action = oracle(env, state)
         _, state, _, ended, _, info = step(env, state, action)
     assert info["success"]
     pace = int(state.time) / env.batteries

@@ -8,7 +8,15 @@ import pytest
 import envs
 from envs.robot import button
 from envs.robot.groups.blink_count import BlinkCount
-from tests.envs.robot.playing import go_to, observed, same, start, step, until_acting
+from tests.envs.robot.playing import (
+    go_to,
+    observed,
+    oracle,
+    same,
+    start,
+    step,
+    until_acting,
+)
 
 EASY = BlinkCount(reward_mode="sparse")
 HIGH, LOW = button.PRESSED_AT + button.LIFT + 0.02, button.PRESSED_AT - 0.02
@@ -142,7 +150,7 @@ def test_dense_reward_by_the_formula():
     state, ended = until_acting(env, start(env, 0)[1])[1], False
     stages = set()
     while not ended:
-        action = np.asarray(env.oracle(jax.random.key(0), state), np.float64)
+        action = np.asarray(oracle(env, state), np.float64)
         _, after, reward, ended, _, info = step(env, state, action)
         was, now = state.task, after.task
         pressed = int(now.presses) > int(was.presses)

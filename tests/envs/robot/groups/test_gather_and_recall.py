@@ -10,19 +10,11 @@ import pytest
 import envs
 from envs.robot import returns
 from envs.robot.groups.gather_and_recall import GatherAndRecall
-from tests.envs.robot.playing import same, start, step, with_task
+from tests.envs.robot.playing import after, oracle, same, start, step, with_task
 
 GATHER = GatherAndRecall(cubes=3, reward_mode="dense")
 ORIGINAL = dataclasses.replace(GATHER, committed=False)
 COUNTS = (1, 3, 5, 7, 9)
-
-
-def after(env, state, world):
-    """The state and outcome if a step had led to this world; no physics."""
-    task, outcome = env._judge(state.task, world, state.time)
-    time = state.time + 1
-    world = env._scripted(task, world, time)
-    return state._replace(time=time, world=world, task=task), outcome
 
 
 def brought(env, state, *rows, at=(0.0, 0.0), height=0.02):
@@ -72,23 +64,23 @@ def test_the_flash_begins_when_enough_are_there_and_lasts_its_steps():
 def test_what_is_drawn():
     keys = jax.random.split(jax.random.key(0), 400)
     for env in (GATHER, ORIGINAL, *(GatherAndRecall(cubes=n) for n in (1, 9))):
-        task = jax.vmap(lambda key, env=env: env._deal(key)[0])(keys)
+        task = jax.jit(jax.vmap(lambda key, env=env: env._deal(key)[0]))(keys)
         enough = set(np.asarray(task.enough).tolist())
         assert enough == set(range(1, env.cubes)) or (env.cubes, enough) == (1, {0})
         assert set(np.asarray(task.length).tolist()) == set(range(8, 15))
         assert set(np.asarray(task.colour).tolist()) == {0, 1, 2}
     one = GatherAndRecall(cubes=1)
-    begins = jax.vmap(lambda key: one._deal(key)[0].begins)(keys)
+    begins = jax.jit(jax.vmap(lambda key: one._deal(key)[0].begins))(keys)
     assert not np.asarray(begins).any()
     one = GatherAndRecall(cubes=1, committed=False)
-    task = jax.vmap(lambda key: one._deal(key)[0])(keys)
+    task = jax.jit(jax.vmap(lambda key: one._deal(key)[0]))(keys)
     assert (np.asarray(task.enough) == 1).all() and (np.asarray(task.begins) > 0).all()
 
 
 def test_places():
     for cubes in COUNTS:
         env = GatherAndRecall(cubes=cubes)
-        position = np.asarray(env._deal(jax.random.key(cubes))[1])
+        position = np.asarray(jax.jit(env._deal)(jax.random.key(cubes))[1])
         disc, apart = position[cubes], position[: cubes + 1, None] - position[None]
         assert 0 <= disc[0] <= 0.08 and 0.1 <= disc[1] <= 0.18
         cluster = position[:cubes] - [disc[0] - 0.08, -0.26, 0.02]
@@ -242,7 +234,7 @@ def test_dense_reward_by_the_formula():
     state, ended = start(GATHER, 0)[1], False
     stages = set()
     while not ended:
-        action = GATHER.oracle(jax.random.key(0), state)
+        action = oracle(GATHER, state)
         lit = bool(state.task.lit(state.time))
         _, now, reward, ended, _, info = step(GATHER, state, action)
         done = np.asarray(action, np.float64) * (not lit)

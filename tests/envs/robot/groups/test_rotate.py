@@ -10,7 +10,7 @@ import pytest
 import envs
 from envs.robot import handling, returns
 from envs.robot.groups.rotate import APART, NEAR, TASKS, Rotate
-from tests.envs.robot.playing import observed, same, start, step, with_task
+from tests.envs.robot.playing import observed, oracle, same, start, step, with_task
 
 LENIENT = Rotate(reward_mode="dense")
 STRICT = Rotate(reward_mode="dense", strict=True, both_ways=True, max_steps=90)
@@ -39,7 +39,7 @@ def played(env, policy):
         elif policy == "lift" and int(state.task.moved_at) >= 0:
             action = handling.lift(state.world)
         else:
-            action = env.oracle(jax.random.key(0), state)
+            action = oracle(env, state)
         observation, after, reward, ended, _, info = step(env, state, action)
         steps.append((state, action, after, float(reward), observation, info))
         state = after
@@ -127,7 +127,9 @@ def test_by_the_originals_rules_a_hand_that_turns_is_not_at_rest():
 
 def deal(env, count=2000):
     keys = jax.random.split(jax.random.key(5), count)
-    return jax.tree.map(np.asarray, jax.vmap(lambda key: env._deal(key)[0])(keys))
+    return jax.tree.map(
+        np.asarray, jax.jit(jax.vmap(lambda key: env._deal(key)[0]))(keys)
+    )
 
 
 def test_angles_places_and_yaws():

@@ -19,7 +19,7 @@ from envs.robot.groups.take_it_back import (
     _blind,
 )
 from envs.robot.task import HOME
-from tests.envs.robot.playing import observed, same, start, step, with_task
+from tests.envs.robot.playing import observed, oracle, same, start, step, with_task
 
 TASK = TakeItBack(reward_mode="dense")
 ORIGINAL = TakeItBack(committed=False)
@@ -44,7 +44,7 @@ def played(seed=3, away=False):
         told = state
         if away:  # the script brings the cube 10 cm further along x
             told = with_task(state, start=state.task.start + jnp.array([0.1, 0.0]))
-        action = TASK.oracle(jax.random.key(0), told)
+        action = oracle(TASK, told)
         if int(TASK._phase(state.task, state.time)) == WAIT:
             action = jnp.ones(5)
         observation, after, reward, ended, _, info = step(TASK, state, action)
@@ -97,7 +97,7 @@ def test_nothing_keeps_the_start_once_the_goal_is_reached():
     other = with_task(other._replace(world=world), goal=goal)
     assert not np.allclose(other.task.start, first[0][0].task.start)
     while int(other.task.reached_at) < 0:
-        other = step(TASK, other, TASK.oracle(jax.random.key(0), other))[1]
+        other = step(TASK, other, oracle(TASK, other))[1]
     reached = next(s[2] for s in first if int(s[2].task.reached_at) >= 0)
     assert same(other.world, reached.world)
     assert same(observed(TASK, other), observed(TASK, reached))
@@ -186,7 +186,9 @@ def test_what_is_hidden_is_the_start():
 
 def test_starts_goals_and_waits():
     keys = jax.random.split(jax.random.key(5), 3000)
-    task = jax.tree.map(np.asarray, jax.vmap(lambda key: TASK._deal(key)[0])(keys))
+    task = jax.tree.map(
+        np.asarray, jax.jit(jax.vmap(lambda key: TASK._deal(key)[0]))(keys)
+    )
     x, y = task.start.T
     assert np.abs(x).max() <= 0.05 and np.abs(x).max() > 0.049
     inside = y - 0.1 * (task.area - 1)

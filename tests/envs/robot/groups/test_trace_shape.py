@@ -227,7 +227,14 @@ CIRCLE = np.array([-0.1, 0.0]) + 0.104 * np.stack(
 )
 
 
-@pytest.mark.parametrize("shapes, most", [(1, 1), (3, 1), (1, 5)])
+@pytest.mark.parametrize(
+    "shapes, most",
+    [
+        (1, 1),
+        pytest.param(3, 1, marks=pytest.mark.slow),
+        pytest.param(1, 5, marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_fixed_circle_solves(shapes, most):
     """The card's share, by the rules as they are and other draws."""
     several = most > 1

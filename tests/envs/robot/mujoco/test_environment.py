@@ -117,10 +117,10 @@ def test_one_plays_as_gymnasium_wants_it():
     first = [made.reset(seed=seed)[0]["things"] for seed in (3, 3, 4)]
     np.testing.assert_array_equal(first[0], first[1])
     assert (first[0] != first[2]).any()
-    over = False
+    over, inner = False, made.unwrapped
+    oracle = jax.jit(inner.task.oracle)
     while not over:
-        inner = made.unwrapped
-        action = np.asarray(inner.task.oracle(jax.random.key(0), inner.state))
+        action = np.asarray(oracle(jax.random.key(0), inner.state))
         observation, reward, over, cut, info = made.step(action)
         assert made.observation_space.contains(observation) and not cut
     assert info["success"] and reward > 0
@@ -167,7 +167,7 @@ def test_every_seed_is_evaluated_with_its_own_policy():
     )
     plan = build(compose_config(words.split()))
     keys = jnp.stack([jax.random.key(number) for number in (0, 1)])
-    params = over_seeds(plan.agent.init, 2)(keys).params
+    params = jax.jit(lambda keys: over_seeds(plan.agent.init, 2)(keys).params)(keys)
     evaluator = Evaluator(plan, keys)
     scores = evaluator(params, StopRequest())
     evaluator.close()

@@ -112,7 +112,7 @@ def test_nothing_breaks_overlaps_or_leaves_unseen(seed, hunts):
     assert speeds.max() <= 4.0
 
 
-@searches
+@settings(searches, max_examples=4)
 @given(st.integers(0, 2**20), st.integers(0, STREAMS - 1))
 def test_streams_know_nothing_of_each_other(seed, changed):
     start, commands = beginning(seed), wild(seed, True)
