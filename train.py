@@ -3,6 +3,7 @@
 Reads the configuration, checks it, and hands it to `agents.run`.
 """
 
+import os
 import signal
 import sys
 import tempfile
@@ -17,11 +18,10 @@ from rich.console import Console
 from agents import Result, RunError, Stopped
 from agents.convert import ConfigError
 from agents.devices import choose_devices
+from agents.launch import job_elsewhere, launcher_of, new_folder, outcomes, reason
 from agents.run import run, select_device
 from agents.running import processes
 from agents.running.configuration.config import build
-from agents.running.configuration.user_classes import blame
-from agents.running.configuration.user_errors import told
 from agents.running.output.report import Ended, tell_sweep
 from agents.running.output.sizes import check_sizes
 from agents.running.overrides import (
@@ -31,6 +31,7 @@ from agents.running.overrides import (
     plain,
     resumes,
 )
+from agents.running.requeue import requeue
 
 ended: list[Ended] = []
 """What each job of the command line came to."""
@@ -42,7 +43,11 @@ statuses: list[int] = []
 CONFIGS = str(Path(__file__).resolve().parent / "configs")
 
 
-@hydra.main(config_path=CONFIGS, config_name="config", version_base="1.3")
+def with_hydra(task: Callable[[DictConfig], Any]) -> None:
+    """Run a function on every configuration of the command line."""
+    hydra.main(config_path=CONFIGS, config_name="config", version_base="1.3")(task)()
+
+
 def job(config: DictConfig) -> None:
     """Run one job of the command line; one that fails does not end a sweep."""
     start(plain(config))
@@ -57,6 +62,8 @@ def start(config: Mapping[str, Any]) -> None:
         fail(error, 1)
     except Stopped as stopped:
         ended[-1] = Ended(config, None, str(stopped))
+        if processes.is_first() and (told := requeue(stopped.signal_number, config)):
+            tell(told)
         sys.exit(128 + stopped.signal_number)
     except KeyboardInterrupt:
         ended[-1] = Ended(config, None, "stopped by SIGINT")
@@ -64,18 +71,6 @@ def start(config: Mapping[str, Any]) -> None:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         fail(reason(error, [config]), 2)
-
-
-def reason(error: Exception, jobs: Sequence[Mapping[str, Any]]) -> Exception:
-    """What is wrong in a configuration or in a class of the user's own, if that is it.
-
-    Raises:
-        Exception: the error itself, where it is our own.
-    """
-    found = told(error) or blame(jobs, build)
-    if found is None and not isinstance(error, ConfigError):
-        raise error
-    return found or error
 
 
 def fail(error: Exception, status: int) -> None:
@@ -97,11 +92,13 @@ def refuse(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def alone(run_it: Callable[[], Any] = job) -> None:
+def alone(run_it: Callable[[], Any]) -> None:
     """Run one job; several seeds of it get their mean, for TensorBoard."""
     run_it()
     result = ended[-1].result if ended else None
-    if result is None or len(result.seeds) < 2 or not processes.is_first():
+    if not isinstance(result, Result) or len(result.seeds) < 2:
+        return
+    if not processes.is_first():
         return
     from analysis.compare import show_mean  # takes a second
 
@@ -114,22 +111,53 @@ def alone(run_it: Callable[[], Any] = job) -> None:
 def sweep(jobs: list[dict[str, Any]]) -> None:
     """Run the jobs of a sweep, and close with a table of them, however it ends."""
     try:
-        job()
+        with_hydra(job)
     finally:
-        begun = [row.config for row in ended]
-        rows = ended + [Ended(config, None) for config in jobs if config not in begun]
-        defaults = [default_config(row.config) for row in rows]
-        console = Console(markup=False)
-        tell_sweep(rows, defaults, console)
-        compare_sweep([row.result for row in ended if row.result], console)
+        close(jobs)
+        if processes.is_first():
+            compare_sweep()
 
 
-def compare_sweep(results: Sequence[Result], console: Console) -> None:
-    """Write what the runs of a sweep come to beside each other."""
-    if len(results) > 1 and processes.is_first():
+def launch(jobs: list[dict[str, Any]], arguments: list[str]) -> None:
+    """Have the jobs of a sweep run elsewhere, and close with a table of them."""
+    folder = new_folder(jobs[0]["run_directory"])
+    sys.argv[1:] = for_hydra(arguments, str(folder))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise what ended it, instead of printing
+    print(f"launch  {len(jobs)} jobs; what they print is in {folder}/<number>.log")
+    failure: Exception | None = None
+    try:
+        with_hydra(job_elsewhere)
+    except Exception as error:  # of a job, or of the launcher
+        failure = error
+    finally:
+        rows, found = outcomes(folder)
+        ended.extend(rows)
+        statuses.extend(found)
+        close(jobs)
+        compare_sweep()
+    for number, row in enumerate(rows):
+        if row.failure is not None:
+            tell(f"error: job {number}: {row.failure.removeprefix('failed: ')}")
+    if failure is not None and not found:
+        tell(f"error: the jobs could not be launched: {failure}")
+        statuses.append(1)
+
+
+def close(jobs: list[dict[str, Any]]) -> None:
+    """Tell what became of the jobs of a sweep."""
+    begun = [row.config for row in ended]
+    rows = ended + [Ended(config, None) for config in jobs if config not in begun]
+    defaults = [default_config(row.config) for row in rows]
+    tell_sweep(rows, defaults, Console(markup=False))
+
+
+def compare_sweep() -> None:
+    """Write what the runs of a sweep came to beside each other."""
+    found = [row.result.directory for row in ended if row.result]
+    if len(found) > 1:
         from analysis.compare import compare_runs  # takes a second
 
-        compare_runs([result.directory for result in results], console)
+        compare_runs(found, Console(markup=False))
 
 
 def main() -> None:
@@ -149,24 +177,38 @@ def check_and_run(arguments: list[str]) -> None:
     jobs: list[dict[str, Any]] = []
     try:
         jobs = check(arguments)
-        devices = {str(config["device"]) for config in jobs}
-        if len(devices) > 1:
-            raise ConfigError("the jobs of a sweep share a process: choose one device.")
-        processes.start(jobs)  # before anything looks for devices
-        select_device(devices.pop())
-        if len(jobs) > 1:
-            for config in jobs:
-                plan = build(config)
-                mesh = choose_devices(plan.config["num_devices"], plan.agent)
-                check_sizes(plan, mesh)
+        elsewhere = launcher_of(arguments)
+        if elsewhere is None:
+            prepare(jobs)
     except Exception as error:
         refuse(reason(error, jobs))
+    if elsewhere is not None:
+        launch(jobs, arguments)
+        return
     if resumes(arguments):
         alone(lambda: start(jobs[0]))
         return
     with tempfile.TemporaryDirectory(prefix="engram-sweep-") as scratch:
         sys.argv[1:] = for_hydra(arguments, scratch)
-        sweep(jobs) if len(jobs) > 1 else alone()
+        sweep(jobs) if len(jobs) > 1 else alone(lambda: with_hydra(job))
+
+
+def prepare(jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Choose this process's devices for all jobs, and check that they fit.
+
+    Raises:
+        ConfigError: the jobs cannot share a process, or one is too large.
+    """
+    devices = {str(config["device"]) for config in jobs}
+    if len(devices) > 1:
+        raise ConfigError("the jobs of a sweep share a process: choose one device.")
+    processes.start(jobs)  # before anything looks for devices
+    select_device(devices.pop())
+    if len(jobs) > 1:
+        for config in jobs:
+            plan = build(config)
+            mesh = choose_devices(plan.config["num_devices"], plan.agent)
+            check_sizes(plan, mesh)
 
 
 if __name__ == "__main__":

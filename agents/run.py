@@ -11,29 +11,37 @@ from rich.console import Console
 from agents import devices
 from agents.convert import ConfigError
 from agents.running import processes
-from agents.running.added_seeds import train
+from agents.running.added_seeds import complete, train
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
-from agents.running.files.resume import locked
-from agents.running.output.names import run_folder
+from agents.running.files.resume import AUTO, locked
+from agents.running.output.names import fingerprint, run_folder
 from agents.running.output.plan import describe_plan
 from agents.running.output.report import tell
-from agents.running.output.results import Result, write_result
+from agents.running.output.results import Result, is_written, write_result
 from agents.running.output.sizes import check_sizes
 from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
 
 
-def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
+def run(
+    config: Mapping[str, Any],
+    console: Console | None = None,
+    *,
+    folder: str | None = None,
+) -> Result:
     """Train and evaluate what a configuration describes.
 
     Args:
         config: the composed configuration, plain Python values. Where `resume` names
             the folder of a run, that run is gone on with (see
-            `agents.running.files.resume.resumed_config`).
+            `agents.running.files.resume.resumed_config`); where it is 'auto', the one
+            with the same settings, if there is one.
         console: where to print; standard output by default.
+        folder: name of the run's folder in place of the time. A run that is there is
+            gone on with, or is told again where it is complete.
 
     Returns:
         The result, after everything is written.
@@ -54,18 +62,25 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
     console.print(describe_plan(plan, sizes, mesh), highlight=False, soft_wrap=True)
     if note is not None:
         console.print(f"note    {note}", highlight=False, soft_wrap=True)
-    if plan.config["resume"] is not None:
-        directory = Path(plan.config["resume"])
+    resume = plan.config["resume"]
+    if resume == AUTO:
+        folder = fingerprint(plan.config)
+    if resume not in (None, AUTO):
+        directory = Path(resume)
     else:
         if plan.config["start_from"] is not None:
             starting_params(plan)  # a mistake is told before anything is made
         directory = processes.first_makes(
-            lambda: make_run_directory(plan, run_folder(plan.config))
+            lambda: make_run_directory(plan, run_folder(plan.config), folder)
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
-        result = train(plan, directory, console, mesh)
-        if processes.is_first():
+        over = folder is not None and is_written(plan, directory)
+        found = complete(plan, directory, directory) if over else None
+        if found is not None:
+            console.print("complete already", highlight=False)
+        result = found or train(plan, directory, console, mesh)
+        if processes.is_first() and found is None:
             try:
                 write_result(result)
             except OSError as error:

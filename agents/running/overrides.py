@@ -30,7 +30,7 @@ from agents.running.configuration.words import (
     split,
     values,
 )
-from agents.running.files.resume import choices_of, resumed_config
+from agents.running.files.resume import AUTO, choices_of, resumed_config
 from envs.words import value_of
 
 __all__ = [
@@ -89,9 +89,9 @@ def _plugins(settings: Sequence[str]) -> list[str]:
 
 
 def resumes(arguments: Sequence[str]) -> bool:
-    """Whether the command line goes on with a run instead of starting one."""
+    """Whether the command line goes on with a run that it names."""
     words = [word.lstrip("+").partition("=") for word in arguments]
-    return any(k == "resume" and v != "null" for k, _, v in words)
+    return any(k == "resume" and v not in ("null", AUTO) for k, _, v in words)
 
 
 def _resumed(choices: list[list[str]]) -> dict[str, Any]:

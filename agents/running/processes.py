@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from agents.convert import ConfigError, convert, convert_all
+from agents.running.clusters import local_devices
 
 SETTINGS: dict[str, Any] = {
     "coordinator": str | None,
@@ -22,6 +23,9 @@ SETTINGS: dict[str, Any] = {
     "process_id": int | None,
 }
 """Settings under `distributed`, and their types."""
+
+AUTO = "auto"
+"""The coordinator that a batch system names."""
 
 _PATH_BYTES = 4096
 
@@ -44,7 +48,12 @@ def start(configs: Sequence[Mapping[str, Any]]) -> None:
         convert(config.get("num_devices"), int | None, "num_devices")
         for config in configs
     )
-    if groups[0]["coordinator"] is not None and not jax.distributed.is_initialized():
+    coordinator = groups[0]["coordinator"]
+    if coordinator is None or jax.distributed.is_initialized():
+        return
+    if coordinator == AUTO:
+        _join_cluster()
+    else:
         _join(**groups[0])
 
 
@@ -57,6 +66,13 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
     given = convert_all(config.get("distributed") or {}, SETTINGS, "distributed")
     settings: dict[str, Any] = {name: given.get(name) for name in SETTINGS}
     named = [name for name, value in settings.items() if value is not None]
+    if settings["coordinator"] == AUTO:
+        if len(named) > 1:
+            raise ConfigError(
+                f"distributed.{named[1]} is found out with coordinator=auto; leave it "
+                "away."
+            )
+        return settings
     if named and len(named) < len(SETTINGS):
         missing = next(name for name in SETTINGS if name not in named)
         raise ConfigError(
@@ -105,6 +121,23 @@ def _join(coordinator: str, num_processes: int, process_id: int) -> None:
         raise ConfigError(
             f"distributed.coordinator={coordinator}: process {process_id} cannot join "
             f"({reason}); start {num_processes} fresh processes."
+        ) from error
+
+
+def _join_cluster() -> None:
+    """Wait for the other processes that a batch system has started."""
+    try:
+        jax.distributed.initialize(local_device_ids=local_devices())
+    except ValueError as error:  # JAX found none
+        raise ConfigError(
+            "distributed.coordinator=auto finds neither SLURM (start it with srun) nor "
+            f"OpenMPI nor Kubernetes here ({str(error).rstrip('.')}); set all of "
+            f"{', '.join(SETTINGS)}."
+        ) from error
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+        raise ConfigError(
+            f"distributed.coordinator=auto: this process cannot join ({reason})."
         ) from error
 
 

@@ -23,22 +23,32 @@ from agents.running.configuration.config import Plan
 CONFIG_FILE = "config.yaml"
 
 
-def make_run_directory(plan: Plan, parent: Path) -> Path:
-    """Make `<parent>/<time>` with configuration and versions.
+def make_run_directory(plan: Plan, parent: Path, name: str | None = None) -> Path:
+    """Make a folder with configuration and versions.
+
+    Args:
+        plan: what is run.
+        parent: of the folder.
+        name: of the folder, the time by default. One that is a run already stays as it
+            is.
 
     Raises:
         ConfigError: it cannot be written.
     """
+    if name is not None and (parent / name / CONFIG_FILE).is_file():
+        return parent / name
     stem = time.strftime("%Y%m%d-%H%M%S")
-    directory, number = parent / stem, 1
-    while directory.exists():  # another run with these settings in this second
+    directory, number = parent / (name or stem), 1
+    while name is None and directory.exists():  # another run, begun in this second
         number += 1
         directory = parent / f"{stem}-{number}"
+    known = directory.exists()  # without settings: interrupted before it began
     try:
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=known)
         write_records(plan, directory)
     except OSError as error:
-        shutil.rmtree(directory, ignore_errors=True)  # half a folder is no run
+        if not known:
+            shutil.rmtree(directory, ignore_errors=True)  # half a folder is no run
         raise ConfigError(
             f"run_directory={plan.config['run_directory']} cannot be written: "
             f"{error.strerror} ({error.filename or directory}); nothing was begun."

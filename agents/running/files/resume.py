@@ -18,6 +18,9 @@ from agents.running.configuration.targets import check_named
 from agents.running.files.records import CONFIG_FILE, flat
 from envs.words import value_of
 
+AUTO = "auto"
+"""The value of `resume` that goes on with the run of the same settings, if any."""
+
 MAY_CHANGE = (
     *("total_steps", "log_interval", "checkpoint.interval", "checkpoint.keep"),
     *("device", "num_devices", "compilation_cache", "check", "plugins"),

@@ -6,6 +6,7 @@ Names are made of words that a shell and Hydra take as they are, such as
 
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,13 +19,18 @@ from agents.running.files.records import flat
 from agents.running.files.resume import choices_of
 from agents.running.overrides import compose_config
 
-UNTOLD = (
+WITHOUT_EFFECT = (
     *("run_directory", "resume", "device", "num_devices", "compilation_cache"),
     *("check", "log_interval", "plugins", "distributed.", "checkpoint."),
+)
+"""Settings, or the beginnings of some, that change no result."""
+
+UNTOLD = (
+    *WITHOUT_EFFECT,
     *("env.id", "env.target", "memory.name", "memory.target"),
     *("agent.name", "agent.target"),
 )
-"""Settings, or the beginnings of some, that change no result or are told by a name."""
+"""Settings that change no result or are told by a name."""
 
 OF_TASK = ("env.", "partial.", "evaluation.env.")
 """Beginnings of the settings that say which task is played."""
@@ -68,6 +74,21 @@ def model_name(config: Mapping[str, Any]) -> str:
 def run_folder(config: Mapping[str, Any]) -> Path:
     """Where a run belongs, below which its time has a folder."""
     return Path(config["run_directory"]) / task_name(config) / model_name(config)
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Twelve digits of a hash of every setting that can change a result.
+
+    Args:
+        config: the resolved configuration of a run.
+    """
+    settings = {
+        name: value
+        for name, value in flat(config).items()
+        if not name.startswith(WITHOUT_EFFECT)
+    }
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def tag_of(tag: str, task: str) -> str:

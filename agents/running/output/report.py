@@ -1,7 +1,8 @@
 """How a run is told: its progress, and the tables that it closes with."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from rich import box
 from rich.console import Console
@@ -74,6 +75,25 @@ def tell_scores(
     print_table(table, console)
 
 
+class Outcome(Protocol):
+    """What a table tells of a run that ended: a `Result`, or what is left of one."""
+
+    @property
+    def directory(self) -> Path:
+        """Of the run."""
+        ...
+
+    @property
+    def together(self) -> evaluate.Score | None:
+        """Over all seeds."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """On all seeds together."""
+        ...
+
+
 class Ended(NamedTuple):
     """What became of one job of a sweep.
 
@@ -84,7 +104,7 @@ class Ended(NamedTuple):
     """
 
     config: Mapping[str, Any]
-    result: Result | None
+    result: Outcome | None
     failure: str | None = None
 
 
