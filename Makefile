@@ -1,7 +1,8 @@
 # `make check` is what CI runs.
-.PHONY: check format lint types test parity slow mutants
+.PHONY: check format lint types test quick parity slow mutants versions
 
-check: lint types test
+check: lint types
+	python -m pytest -n 2 --dist loadfile
 
 format:
 	ruff format .
@@ -14,8 +15,18 @@ lint:
 types:
 	pyright --pythonpath "$$(command -v python)"
 
+# The default tests; their compiled programs are kept, so that the next time is shorter.
+CACHE ?= .cache/tests
 test:
-	python -m pytest -n 2 --dist loadfile
+	ENGRAM_TESTS_CACHE=$(CACHE) python -m pytest -n 2 --dist loadfile
+
+# What the changed files concern, in under two minutes; see docs/tests.md.
+quick: lint
+	ENGRAM_TESTS_CACHE=$(CACHE) python -m tests.quick
+
+# The default tests on other versions of Python, JAX and Gymnasium; see docs/tests.md.
+versions:
+	python -m tests.versions
 
 # Every POPGym task, at every level, step by step beside the package.
 parity:

@@ -37,8 +37,9 @@ if _LEVEL not in _flags[0]:  # nor in a process that this one has started
     _flags += _FASTER if _known(*_FASTER) else filter(_known, _FASTER)
 os.environ["XLA_FLAGS"] = " ".join(_flags).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Nothing is kept in the home directory, and every program is compiled as it is now;
-# only planted bugs name a folder, in which what they leave as it was is compiled once.
+# Nothing is kept in the home directory, and every program is compiled as it is now,
+# unless a folder is named: by `make test` and `make quick`, where what did not change
+# is compiled once, and by planted bugs for what they leave as it was.
 if "ENGRAM_TESTS_CACHE" in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["ENGRAM_TESTS_CACHE"]
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -139,17 +139,24 @@ def tell_sweep(
         )
         score = None if result is None else result.together
         verdict = failure or (result.verdict if result is not None else "not run")
-        env = config["env"]
         add_row(
             table,
-            envs.config_name(env["id"]) if "id" in env else str(env["target"]),
-            str(config["memory"]["name"]),
-            str(config["agent"]["name"]),
+            *_called(config),
             settings,
             *cells(score),
             verdict,
         )
     print_table(table, console)
+
+
+def _called(config: Mapping[str, Any]) -> list[str]:
+    """Task, memory and agent; a class of the user's own may have no other name."""
+    id = config["env"].get("id")
+    groups = config["memory"], config["agent"]
+    return [
+        envs.config_name(id) if id else str(config["env"]["target"]),
+        *(str(group.get("name") or group["target"]) for group in groups),
+    ]
 
 
 def cells(score: evaluate.Score | None) -> tuple[str, str, str]:

@@ -43,6 +43,7 @@ def test_a_batch_system_warns_twice(ignored):
         with StopRequest() as stop:
             for number in order:
                 os.kill(os.getpid(), number)
+            assert stop.received == signal.SIGUSR2
             os.kill(os.getpid(), signal.SIGUSR2)
             assert stop.received == signal.SIGUSR2 and ignored == []
 

@@ -7,10 +7,13 @@ import sys
 import types
 
 import pytest
+from rich.console import Console
 
 import train
 from agents import RunError, Stopped
 from agents.evaluate import Score
+from agents.running.output.report import Ended, tell_sweep
+from agents.running.overrides import compose_config
 from tests.agents.running import tiny
 
 SCORE = Score(0.75, 0.5, 1.0, 200, 4.0, 0.5, 0)
@@ -127,3 +130,13 @@ def test_ctrl_c_while_compiling_in_a_process(tmp_path):
     assert "stopped at step 0; go on with resume=" in text or (
         "stopped by Ctrl-C; a run keeps what its checkpoints hold.\n" in text
     )
+
+
+def test_a_class_of_ones_own_that_was_not_run_is_told(capsys):
+    """It has no other name before it is built."""
+    words = ["env=custom", "env.target=tests.agents.toy:Toy", "memory=custom"]
+    config = compose_config([*words, "memory.target=a:B"])
+    tell_sweep([Ended(config, None)], [config], Console(markup=False))
+    row = capsys.readouterr().out.splitlines()[-2].split()
+    assert row[:3] == ["tests.agents.toy:Toy", "a:B", "ppo"]
+    assert row[-2:] == ["not", "run"]
