@@ -82,7 +82,7 @@ def fill_rows(
     publish(asked.results, table)
 
 
-_MANY = {"memory": "memories", "task": "tasks", "agent": "agents"}
+_MANY = {"memory": "memories", "task": "tasks", "agent": "agents", "size": "sizes"}
 
 
 def fill_grid(
@@ -98,8 +98,8 @@ def fill_grid(
 
     Args:
         parser: of `arguments`; what can be named is added to it.
-        known: all there is to choose from by `task`, `memory` or `agent`; the last
-            changes fastest.
+        known: all there is to choose from by `task`, `memory`, `agent` or `size`; the
+            last changes fastest.
         name_of: a combination's name, by those keywords.
         measure: its row, by the same and `words`.
         table: of all rows.

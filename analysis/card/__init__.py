@@ -1,6 +1,6 @@
 """One page per memory model: what it scores by kind of memory, holds and costs.
 
-    T=tmaze,battleship_easy,repeat_previous_easy,count_recall_easy
+    T=tmaze,shell_game_touch,repeat_previous_easy,count_recall_easy
     python train.py -m experiment=card memory=gru,ffm env=$T
     python -m analysis card runs
 

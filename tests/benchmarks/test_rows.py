@@ -9,6 +9,7 @@ from benchmarks import (
     agents,
     bsuite,
     capability,
+    leaderboard,
     memory,
     popgym,
     robots,
@@ -18,8 +19,8 @@ from benchmarks import (
 )
 
 PUBLISHED = [
-    *(accelerator, agents, bsuite, capability, memory, popgym),
-    *(robots, spread, tmaze),
+    *(accelerator, agents, bsuite, capability, leaderboard, memory),
+    *(popgym, robots, spread, tmaze),
 ]
 
 
