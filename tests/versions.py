@@ -127,7 +127,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", type=int, default=range(len(MATRIX)))
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "versions")
-    parser.add_argument("--tests", nargs="*", default=(), help="words for pytest")
+    parser.add_argument(
+        "--tests", nargs=argparse.REMAINDER, default=(), help="words for pytest"
+    )
     options = parser.parse_args()
     table = []
     for number in options.rows:
