@@ -24,9 +24,14 @@ from agents.running.output.sizes import check_sizes
 from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
+from agents.running.watcher import Watcher
 
 
-def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
+def run(
+    config: Mapping[str, Any],
+    console: Console | None = None,
+    watcher: Watcher | None = None,
+) -> Result:
     """Train and evaluate what a configuration describes.
 
     Args:
@@ -34,6 +39,7 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
             the folder of a run, that run is gone on with (see
             `agents.running.files.resume.resumed_config`).
         console: where to print; standard output by default.
+        watcher: who is told of its folder and its evaluations, and may end it early.
 
     Returns:
         The result, after everything is written.
@@ -64,7 +70,9 @@ def run(config: Mapping[str, Any], console: Console | None = None) -> Result:
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
-        result = train(plan, directory, console, mesh)
+        if watcher is not None:
+            watcher.began(directory)
+        result = train(plan, directory, console, mesh, watcher)
         if processes.is_first():
             try:
                 write_result(result)
