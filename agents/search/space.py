@@ -129,8 +129,8 @@ def _numbers(word: str, key: str, kind: str, parts: Sequence[str]) -> Range:
     """A range between two numbers."""
     if len(parts) != 2:
         raise ConfigError(f"{word!r} needs two ends: {key}={kind}(low,high).")
-    whole = kind == "int"
-    low, high = (convert(x, int if whole else float, f"{key}: {kind}()") for x in parts)
+    of = int if kind == "int" else float
+    low, high = (float(convert(x, of, f"{key}: {kind}()")) for x in parts)
     if not low < high or not math.isfinite(high - low):
         raise ConfigError(f"{word!r}: the first end must be less than the second.")
     if kind == "log" and low <= 0:
@@ -140,7 +140,7 @@ def _numbers(word: str, key: str, kind: str, parts: Sequence[str]) -> Range:
         )
     if kind == "log":
         return Range(key, "log", low, high)
-    return Range(key, "int" if whole else "uniform", low, high)
+    return Range(key, "int" if kind == "int" else "uniform", low, high)
 
 
 def _parts(inside: str) -> list[str]:

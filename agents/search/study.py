@@ -110,7 +110,7 @@ class Study:
             return pruners.NopPruner()
         evaluations = int(config["total_steps"] // config["evaluation"]["interval"])
         return pruners.MedianPruner(
-            n_startup_trials=FIRST_TRIALS, n_warmup_steps=max(1, evaluations // 4)
+            n_startup_trials=FIRST_TRIALS, n_warmup_steps=evaluations // 4 + 1
         )
 
     def _sampler(self, number: int) -> Any:
