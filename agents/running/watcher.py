@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agents.evaluate import Score
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What `agents.run` tells of a run while it lasts.
 

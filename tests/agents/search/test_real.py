@@ -99,7 +99,7 @@ def test_what_kill_left_goes_on_and_nothing_is_repeated(tmp_path):
         time.sleep(0.1)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    (left,) = tmp_path.glob("tmaze*/*/*")
+    (left,) = [path.parent for path in tmp_path.glob("tmaze*/*/*/config.yaml")]
     status = started(tmp_path, "trials=3", "total_steps=3e5", "checkpoint.interval=2e3")
     told, _ = status.communicate(timeout=500)
     assert status.returncode == 0, told
@@ -117,7 +117,11 @@ def test_two_processes_share_a_study(tmp_path):
         told = [stack.enter_context(one).communicate(timeout=500)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], told
     numbers = [
-        {line.split()[1] for line in text.splitlines() if "  complete  " in line}
+        {
+            line.split()[1]
+            for line in text.splitlines()
+            if line.startswith("trial ") and "  complete  " in line
+        }
         for text in told
     ]
     assert not numbers[0] & numbers[1]
