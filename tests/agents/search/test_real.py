@@ -1,6 +1,5 @@
 """Searches that train: a run that is ended early, one trial, a kill, two processes."""
 
-import contextlib
 import csv
 import json
 import os
@@ -85,6 +84,15 @@ def started(folder, *words):
     )
 
 
+def ended(process):
+    """What a search printed, once it has ended; one that hangs is killed."""
+    try:
+        return process.communicate(timeout=300)[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def rows(folder):
     text = (folder / "search" / "mine" / "trials.csv").read_text()
     return list(csv.DictReader(text.splitlines()))
@@ -92,7 +100,9 @@ def rows(folder):
 
 @pytest.mark.slow
 def test_what_kill_left_goes_on_and_nothing_is_repeated(tmp_path):
-    first = started(tmp_path, "trials=3", "total_steps=3e5", "checkpoint.interval=2e3")
+    words = ("trials=3", "total_steps=2e4", "checkpoint.interval=1e3")
+    words += ("evaluation.interval=5e3",)
+    first = started(tmp_path, *words)
     deadline = time.monotonic() + 300
     while not list(tmp_path.glob("tmaze*/*/*/checkpoints/*")):
         assert time.monotonic() < deadline and first.poll() is None
@@ -100,9 +110,9 @@ def test_what_kill_left_goes_on_and_nothing_is_repeated(tmp_path):
     first.send_signal(signal.SIGKILL)
     first.communicate()
     (left,) = [path.parent for path in tmp_path.glob("tmaze*/*/*/config.yaml")]
-    status = started(tmp_path, "trials=3", "total_steps=3e5", "checkpoint.interval=2e3")
-    told, _ = status.communicate(timeout=500)
-    assert status.returncode == 0, told
+    again = started(tmp_path, *words)
+    told = ended(again)
+    assert again.returncode == 0, told
     assert "trial   0  goes on" in told
     found = rows(tmp_path)
     assert sorted(row["trial"] for row in found) == ["0", "1", "2"]
@@ -113,8 +123,7 @@ def test_what_kill_left_goes_on_and_nothing_is_repeated(tmp_path):
 @pytest.mark.slow
 def test_two_processes_share_a_study(tmp_path):
     both = [started(tmp_path, "trials=4") for _ in range(2)]
-    with contextlib.ExitStack() as stack:
-        told = [stack.enter_context(one).communicate(timeout=500)[0] for one in both]
+    told = [ended(one) for one in both]
     assert [one.returncode for one in both] == [0, 0], told
     numbers = [
         {
@@ -138,7 +147,7 @@ def test_a_signal_saves_and_tells(tmp_path):
         assert time.monotonic() < deadline and search.poll() is None
         time.sleep(0.1)
     search.send_signal(signal.SIGTERM)
-    told, _ = search.communicate(timeout=200)
+    told = ended(search)
     assert search.returncode == 128 + signal.SIGTERM
     assert "1 running" in told and "the same command goes on" in told
     assert list(tmp_path.glob("tmaze*/*/*/checkpoints/*"))
