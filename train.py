@@ -11,6 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from command_line.completion import complete
+
+if __name__ == "__main__" and complete(sys.argv[1:]):
+    sys.exit()  # the shell waits: before JAX is imported
+
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console

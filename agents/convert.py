@@ -1,21 +1,17 @@
 """Configured values become the types that classes declare, or one clear sentence."""
 
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+
+from command_line.words import nearest
+
+__all__ = ["ConfigError", "convert", "convert_all", "nearest"]
 
 
 class ConfigError(ValueError):
     """A mistake in the configuration; the message is one sentence for the user."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
-    folded = {candidate.lower(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
-    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""
 
 
 def convert(value: Any, annotation: Any, name: str) -> Any:

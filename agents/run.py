@@ -24,6 +24,7 @@ from agents.running.output.sizes import check_sizes
 from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
+from agents.running.watcher import Watcher
 
 
 def run(
@@ -31,6 +32,7 @@ def run(
     console: Console | None = None,
     *,
     folder: str | None = None,
+    watcher: Watcher | None = None,
 ) -> Result:
     """Train and evaluate what a configuration describes.
 
@@ -42,6 +44,7 @@ def run(
         console: where to print; standard output by default.
         folder: name of the run's folder in place of the time. A run that is there is
             gone on with, or is told again where it is complete.
+        watcher: who is told of its folder and its evaluations, and may end it early.
 
     Returns:
         The result, after everything is written.
@@ -75,11 +78,13 @@ def run(
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
+        if watcher is not None:
+            watcher.began(directory)
         over = folder is not None and is_written(plan, directory)
         found = complete(plan, directory, directory) if over else None
         if found is not None:
             console.print("complete already", highlight=False)
-        result = found or train(plan, directory, console, mesh)
+        result = found or train(plan, directory, console, mesh, watcher)
         if processes.is_first() and found is None:
             try:
                 write_result(result)

@@ -11,8 +11,8 @@ from agents.convert import ConfigError, convert
 from agents.evaluate.film import films_of
 from agents.evaluate.policy import Policy
 from agents.load import load
+from command_line.words import Parser
 from envs.film import KINDS, save
-from envs.words import Parser
 
 
 def record(

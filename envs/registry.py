@@ -4,14 +4,13 @@ Every id is registered in Gymnasium too, as `engram/<id>`.
 """
 
 import dataclasses
-import difflib
 import inspect
 import re
-from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 import gymnasium
 
+from command_line.words import nearest
 from envs.base import Environment
 from envs.parameter_types import check_types
 
@@ -124,10 +123,3 @@ def types_of(target: type) -> dict[str, Any]:
         return get_type_hints(target)
     except (NameError, TypeError, AttributeError):  # for a type checker alone
         return {}
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
-    folded = {candidate.lower(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
-    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""

@@ -1,18 +1,9 @@
-"""Words of a command line: what values mean, and how mistakes are told."""
+"""Words of a command line: what values mean."""
 
-import argparse
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one sentence, as `train.py` does."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the sentence, and where help is."""
-        self.exit(2, f"error: {message}; see {self.prog} --help.\n")
 
 
 def value_of(text: str) -> Any:

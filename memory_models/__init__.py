@@ -49,7 +49,8 @@ from memory_models.registry import (
 
 _siblings.check("agents", "envs")
 
-for _family in (controls, recurrences, linear, attention, episodic, hybrids):
+FAMILIES = (controls, recurrences, linear, attention, episodic, hybrids)
+for _family in FAMILIES:
     for _name, _model in _family.MODELS.items():
         register(_name, _model)
 

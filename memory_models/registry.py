@@ -1,12 +1,12 @@
 """Memory models by name. `register` adds one; `make` and `builder` build one."""
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from jaxtyping import PRNGKeyArray
 
+from command_line.words import nearest
 from memory_models.base import MemoryModel
 from memory_models.matching import fitted_option
 from memory_models.option_types import check_types
@@ -118,7 +118,7 @@ def lookup(name: str) -> Callable[..., MemoryModel]:
     if not isinstance(name, str):
         raise KeyError(f"a memory's name is text, such as 'gru', not {name!r}.")
     if name not in _REGISTRY:
-        hint = _nearest(name, _REGISTRY)
+        hint = nearest(name, _REGISTRY)
         raise KeyError(
             f"there is no memory model {name!r}.{hint} See memory_models.names()."
         )
@@ -190,7 +190,7 @@ def builder_of(
     known = list(options_of(target))
     for option in given:
         if option not in known:
-            hint = _nearest(option, ["output_size", *known])
+            hint = nearest(option, ["output_size", *known])
             raise ValueError(f"memory {name!r} has no option {option!r}.{hint}")
     common = {
         option: given.pop(option, parameter.default)
@@ -311,10 +311,3 @@ def column(
             "memory that does not need it."
         )
     return columns[key]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' with the nearest known name, in any case, or nothing."""
-    folded = {candidate.lower(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)
-    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""

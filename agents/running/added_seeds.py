@@ -27,13 +27,22 @@ from agents.running.output.standing import Standing
 from agents.running.signals import StopRequest
 from agents.running.trainer import RunError, Trainer
 from agents.running.updates import over_seeds
+from agents.running.watcher import Watcher
 
 ADDED = "added_seeds"
 """Folder of a run with the checkpoints of seeds that are not joined to the others."""
 
 
-def train(plan: Plan, directory: Path, console: Console, mesh: Mesh | None) -> Result:
+def train(
+    plan: Plan,
+    directory: Path,
+    console: Console,
+    mesh: Mesh | None,
+    watcher: Watcher | None = None,
+) -> Result:
     """Train whatever seeds of a plan are not trained yet.
+
+    Who watches is told of all seeds at once; seeds that are added are not watched.
 
     Raises:
         ConfigError: there is nothing left to do, or something does not fit.
@@ -44,7 +53,7 @@ def train(plan: Plan, directory: Path, console: Console, mesh: Mesh | None) -> R
     if held == wanted:
         if processes.is_first():
             shutil.rmtree(directory / ADDED, ignore_errors=True)  # joined already
-        return Trainer(plan, directory, console, mesh).run()
+        return Trainer(plan, directory, console, mesh, watcher=watcher).run()
     if held > wanted:
         raise ConfigError(
             f"{directory} holds {held} seeds, more than num_seeds={wanted} in its "

@@ -35,6 +35,7 @@ from agents.running.output.standing import Standing
 from agents.running.signals import StopRequest
 from agents.running.starting import begin
 from agents.running.updates import over_seeds
+from agents.running.watcher import Watcher
 from envs import HostError, HostTask
 
 
@@ -54,6 +55,7 @@ class Trainer:
         *,
         whole: Plan | None = None,
         kept_in: Path | None = None,
+        watcher: Watcher | None = None,
     ):
         """Prepare; nothing is compiled or written yet.
 
@@ -64,6 +66,7 @@ class Trainer:
             mesh: the devices, from `choose_devices`.
             whole: what the run's folder describes, where `plan` is a part of it.
             kept_in: where checkpoints are kept, if not in `directory`.
+            watcher: who is told of evaluations, and may end it early.
         """
         self.plan, self.directory, self.console = plan, directory, console
         self.whole, self.kept_in = whole or plan, kept_in or directory
@@ -79,6 +82,7 @@ class Trainer:
         self.standing = Standing()
         self.saved_evaluation = -1
         self.stop = StopRequest()
+        self.watcher, self.cut = watcher, False
 
     def run(self) -> Result:
         """Train, evaluate, save.
@@ -110,7 +114,7 @@ class Trainer:
                     card = self.plan.evaluation_env.card
                     self.logs.write_references(card, last_step)
                     result = self._train(state)
-                    succeeded = result.stopped is None
+                    succeeded = result.stopped is None and not result.cut
                     if succeeded:
                         self.logs.write_result(result, self.step)
                 finally:
@@ -212,6 +216,7 @@ class Trainer:
             train_seconds=time.perf_counter() - self.began,
             steps=(self.step - first_step) * self.num_seeds,
             stopped=signal,
+            cut=self.cut,
         )
 
     def _loop(self, update: Any, state: Any) -> tuple[Any, int | None]:
@@ -223,7 +228,7 @@ class Trainer:
             speed = ""
             while True:
                 signal = self._at_boundary(state)
-                if signal is not None or self.finished:
+                if signal is not None or self.finished or self.cut:
                     progress.update(task, note=speed + self._told_return())
                     return state, signal
                 boundary = self.log_interval - self.standing.updates % self.log_interval
@@ -272,6 +277,7 @@ class Trainer:
                 self.logs.write_scores(scores, self.step, frozen=standing.frozen)
                 standing.evaluated_at = self.step
                 self._film(params)
+                self.cut = self._is_cut() and not finished
         if (signal := self._stopping()) is not None:
             self._save(state, must=True)
             name = self.directory
@@ -290,6 +296,15 @@ class Trainer:
         film = self.filmer(jax.tree.map(lambda x: x[0], params))
         if film is not None:
             self.logs.write_film(film, self.step)
+
+    def _is_cut(self) -> bool:
+        """Tell who watches of an evaluation; whether that is the end of it."""
+        if self.watcher is None:
+            return False
+        scores, frozen = self.standing.scores, self.standing.frozen
+        kept = [score for i, score in enumerate(scores) if i not in frozen]
+        ends = not self.watcher.evaluated(self.step, kept)
+        return processes.agree(0, 1 if ends else None)[1] is not None
 
     def _stopping(self) -> int | None:
         """The signal that told this process, or any other of the run, to stop."""

@@ -68,9 +68,9 @@ def _known(size: int, length: int) -> tuple[np.ndarray, np.ndarray]:
 def _play(
     size: int, length: int, steps: int, choose: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Value of every state of `_known`, if `choose` maps values of actions to one."""
-    after, pays = _known(size, length)
-    value = np.zeros(len(after))
+    """Value of every state of `_known`; `choose` maps `[actions, states]` to one."""
+    after, pays = (np.ascontiguousarray(x.T) for x in _known(size, length))
+    value = np.zeros(after.shape[1])
     for _ in range(steps):
         value = choose(pays + value[after])
     return value
@@ -85,7 +85,7 @@ def _from_the_start(size: int, length: int, value: np.ndarray) -> float:
 @functools.cache
 def at_random(size: int, length: int, steps: int) -> float:
     """Expected return of random actions."""
-    value = _play(size, length, steps, lambda actions: actions.mean(1))
+    value = _play(size, length, steps, lambda actions: actions.mean(0))
     return _from_the_start(size, length, value)
 
 
@@ -100,15 +100,15 @@ def trying(size: int, length: int, steps: int) -> float:
     for i in range(length):
         allowed &= (to != paths[path, i]) | (i >= lit)
     allowed[~allowed.any(1)] = True
-    chances = allowed / allowed.sum(1, keepdims=True)
-    value = _play(size, length, steps, lambda actions: (chances * actions).sum(1))
+    chances = (allowed / allowed.sum(1, keepdims=True)).T
+    value = _play(size, length, steps, lambda actions: (chances * actions).sum(0))
     return _from_the_start(size, length, value)
 
 
 @functools.cache
 def knowing(size: int, length: int, steps: int) -> float:
     """The best return of who knows the sequence."""
-    value = _play(size, length, steps, lambda actions: actions.max(1))
+    value = _play(size, length, steps, lambda actions: actions.max(0))
     return _from_the_start(size, length, value)
 
 

@@ -23,13 +23,14 @@ from typing import Any
 from hydra.errors import HydraException
 
 import envs
+from command_line.words import Parser
 from envs.base import Environment
 from envs.film import save
 from envs.play import screen, window
 from envs.play.game import Game
 from envs.play.telling import summary
 from envs.registry import lookup
-from envs.words import Parser, value_of
+from envs.words import value_of
 
 
 def task_of(name: str, words: Sequence[str]) -> tuple[Environment, str]:

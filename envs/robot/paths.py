@@ -105,6 +105,7 @@ def _solved_by_a_circle(
     solved = (np.abs(checked - radius) < REACH).all(1)
     for place in circle:
         left = np.flatnonzero(solved)
-        away = ((paths[left] - place) ** 2).sum(2).min(1)
+        x, y = paths[left, :, 0] - place[0], paths[left, :, 1] - place[1]
+        away = (x**2 + y**2).min(1)
         solved[left] = away <= REACH**2
     return solved

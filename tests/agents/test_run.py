@@ -86,6 +86,7 @@ def test_prints_plan_and_verdict(short_run):
 OTHERS = {"exploration/epsilon", "replay/unknown", "policy/temperature"}
 """Tags of agents that value actions."""
 OTHERS |= {tag_of(tag, TASK) for tag in (*CURVE, "evaluation/film")}
+OTHERS |= {tag for tag in TAGS if tag.startswith("search/")}
 
 
 def test_a_directory_per_seed_with_closed_tags(short_run):

@@ -40,6 +40,7 @@ class Result:
         train_seconds: from the first update of this process to the last.
         steps: environment steps taken by this process, over all seeds.
         stopped: number of the signal that stopped it before its end, else None.
+        cut: whether who watched it ended it early.
     """
 
     plan: Plan
@@ -55,6 +56,7 @@ class Result:
     train_seconds: float
     steps: int
     stopped: int | None = None
+    cut: bool = False
 
     @property
     def card(self) -> Card:
@@ -86,9 +88,11 @@ class Result:
 
     @property
     def ended(self) -> str:
-        """How it ended: 'complete', 'stopped by ...' or 'not finite'."""
+        """How it ended: 'complete', 'stopped ...' or 'not finite'."""
         if self.stopped is not None:
             return f"stopped by {name_of(self.stopped)}"
+        if self.cut:
+            return "stopped early"
         return "not finite" if len(self.frozen) == len(self.seeds) else "complete"
 
     def record(self) -> dict[str, Any]:
@@ -134,7 +138,7 @@ class Result:
         return self._unless_stopped(evaluate.verdict(self.scores[index], self.card))
 
     def _unless_stopped(self, verdict: str) -> str:
-        if self.stopped is None:
+        if self.stopped is None and not self.cut:
             return verdict
         return f"no verdict (stopped after {max(self.seed_steps):,} steps)"
 

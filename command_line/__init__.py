@@ -1,0 +1,1 @@
+"""What the command lines share: words, listings, completion. Needs no JAX."""
