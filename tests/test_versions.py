@@ -40,5 +40,15 @@ def test_the_versions_are_read():
 
 
 def test_a_python_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SystemExit, match=r"there is no python2\.0 on the PATH"):
+    with pytest.raises(SystemExit, match=r"there is no python2\.0 that runs"):
         versions.install(Row("2.0", ()), tmp_path)
+
+
+def test_a_python_that_does_not_run_is_told(tmp_path, monkeypatch):
+    """As a shim of a version manager does, where that version is not chosen."""
+    shim = tmp_path / "python2.0"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"there is no python2\.0 that runs"):
+        versions.install(Row("2.0", ()), tmp_path / "row")

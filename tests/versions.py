@@ -47,7 +47,7 @@ class Row:
 
 
 MATRIX = (
-    Row("3.11", ("jax==0.7.0", "jaxlib==0.7.0", "gymnasium==1.1.0")),
+    Row("3.11", ("jax==0.8.0", "jaxlib==0.8.0", "gymnasium==1.1.0")),
     Row("3.11", ("jax", "gymnasium")),
     Row("3.12", ("jax", "gymnasium")),
     Row("3.13", ("jax", "gymnasium")),
@@ -75,14 +75,19 @@ def install(row: Row, folder: Path) -> Path:
         SystemExit: there is no such Python, or pip finds no versions that fit.
     """
     interpreter = shutil.which(f"python{row.python}")
-    if interpreter is None:
-        raise SystemExit(f"error: there is no python{row.python} on the PATH.")
+    works = (
+        interpreter and not subprocess.run([interpreter, "-V"], check=False).returncode
+    )
+    if not works:
+        raise SystemExit(
+            f"error: there is no python{row.python} that runs on the PATH."
+        )
     pins = folder / "constraints.txt"
     python = folder / "venv" / "bin" / "python"
     folder.mkdir(parents=True, exist_ok=True)
     pins.write_text(constraints((ROOT / "constraints.txt").read_text(), row))
     if not python.is_file():
-        subprocess.run([interpreter, "-m", "venv", folder / "venv"], check=True)
+        subprocess.run([str(interpreter), "-m", "venv", folder / "venv"], check=True)
     project = f"{ROOT}[{row.extras}]" if row.extras else str(ROOT)
     command = [python, "-m", "pip", "install", "-q", "-c", pins, "-e", project]
     done = subprocess.run([*command, *TOOLS, *row.packages], check=False)
