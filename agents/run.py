@@ -10,7 +10,7 @@ from rich.console import Console
 
 from agents import devices
 from agents.convert import ConfigError
-from agents.running import processes
+from agents.running import baselines, processes
 from agents.running.added_seeds import complete, train
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
@@ -24,6 +24,7 @@ from agents.running.output.sizes import check_sizes
 from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
+from agents.sb3.baseline import Baseline
 
 
 def run(
@@ -75,11 +76,15 @@ def run(
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
-        over = folder is not None and is_written(plan, directory)
+        ours = not isinstance(plan.agent, Baseline)
+        over = ours and folder is not None and is_written(plan, directory)
         found = complete(plan, directory, directory) if over else None
         if found is not None:
             console.print("complete already", highlight=False)
-        result = found or train(plan, directory, console, mesh)
+        if ours:
+            result = found or train(plan, directory, console, mesh)
+        else:
+            result = baselines.train(plan, directory, console)
         if processes.is_first() and found is None:
             try:
                 write_result(result)
