@@ -10,8 +10,7 @@ from rich.console import Console
 
 from agents import devices
 from agents.convert import ConfigError
-from agents.running import baselines, processes
-from agents.running.added_seeds import complete, train
+from agents.running import added_seeds, baselines, processes
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
@@ -76,15 +75,13 @@ def run(
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
-        ours = not isinstance(plan.agent, Baseline)
-        over = ours and folder is not None and is_written(plan, directory)
+        how = baselines if isinstance(plan.agent, Baseline) else added_seeds
+        train, complete = how.train, how.complete
+        over = folder is not None and is_written(plan, directory)
         found = complete(plan, directory, directory) if over else None
         if found is not None:
             console.print("complete already", highlight=False)
-        if ours:
-            result = found or train(plan, directory, console, mesh)
-        else:
-            result = baselines.train(plan, directory, console)
+        result = found or train(plan, directory, console, mesh)
         if processes.is_first() and found is None:
             try:
                 write_result(result)

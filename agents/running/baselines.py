@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import Progress
 
@@ -32,8 +33,20 @@ EVALUATION = 1
 """Use of a seed by environments that nothing learns from."""
 
 
-def train(plan: Plan, directory: Path, console: Console) -> Result:
+def complete(plan: Plan, directory: Path, kept_in: Path) -> None:
+    """None: a run that is complete is not told again, it is made anew."""
+
+
+def train(
+    plan: Plan, directory: Path, console: Console, mesh: Mesh | None = None
+) -> Result:
     """Train and evaluate every seed of a plan.
+
+    Args:
+        plan: what to run.
+        directory: of the run.
+        console: where to print.
+        mesh: None; there is one device.
 
     Raises:
         RunError: the run's files cannot be written.

@@ -227,6 +227,19 @@ def test_told_to_stop_it_stops_and_keeps_its_model(tmp_path, monkeypatch):
     assert not (path.parent / "seed_1").exists()
 
 
+def test_a_run_that_is_there_is_made_anew(tmp_path):
+    """In a folder with a name of its own, as a sweep elsewhere has them."""
+    config = config_of("sb3_ppo", "none", f"run_directory={tmp_path}", *PPO)
+    console = Console(file=io.StringIO())
+    first = agents.run(config, console, folder="one")
+    second = agents.run(config, console, folder="one")
+    assert first.directory == second.directory
+    assert first.scores == second.scores
+    run = read_run(first.directory)
+    assert curve(run, 0, "evaluation/return") == [0, 128, 256]
+    assert len(list((first.directory / "seed_0").glob("*tfevents*"))) == 1
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_seed_that_is_not_finite_is_told(tmp_path, steps):
     """Where the last step of the optimiser did it, and where another one follows."""
