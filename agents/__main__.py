@@ -10,6 +10,7 @@ Every agent takes every memory. docs/agents.md and docs/value_based.md have the 
 and agent=custom takes a class of your own.
 """
 
+import dataclasses
 import functools
 import inspect
 
@@ -50,13 +51,18 @@ class Entry:
     @property
     def learns_from(self) -> str:
         """What it learns from: the last rollout, or a replay."""
-        return "replay" if "replay" in lookup(self.name).stream_fields else "rollouts"
+        fields = {field.name for field in dataclasses.fields(lookup(self.name))}
+        return "replay" if "replay_size" in fields else "rollouts"
 
     @property
     def summary(self) -> str:
-        """The first sentence of its module, or of its class."""
+        """The first line of its module, or of its class where it shares that."""
         target = lookup(self.name)
-        told = inspect.getdoc(inspect.getmodule(target)) or inspect.getdoc(target) or ""
+        module = inspect.getmodule(target)
+        alone = sum(
+            lookup(name).__module__ == target.__module__ for name in agents.names()
+        )
+        told = inspect.getdoc(module if alone == 1 else target) or ""
         return told.partition("\n")[0]
 
 

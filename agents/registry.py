@@ -9,6 +9,8 @@ from agents.algorithms.pqn import PQN
 from agents.algorithms.sac import SAC
 from agents.algorithms.settings import check_parts
 from agents.convert import nearest
+from agents.sb3.off_policy import SB3DQN
+from agents.sb3.on_policy import SB3PPO, SB3RecurrentPPO
 
 _REGISTRY: dict[str, Any] = {}
 
@@ -68,3 +70,6 @@ register("dqn", DQN)
 register("ppo", PPO)
 register("pqn", PQN)
 register("sac", SAC)
+register("sb3_dqn", SB3DQN)
+register("sb3_ppo", SB3PPO)
+register("sb3_recurrent_ppo", SB3RecurrentPPO)

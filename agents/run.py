@@ -10,8 +10,7 @@ from rich.console import Console
 
 from agents import devices
 from agents.convert import ConfigError
-from agents.running import processes
-from agents.running.added_seeds import complete, train
+from agents.running import added_seeds, baselines, processes
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
@@ -25,6 +24,7 @@ from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
 from agents.running.watcher import Watcher
+from agents.sb3.baseline import Baseline
 
 
 def run(
@@ -80,6 +80,8 @@ def run(
     with locked(directory) if processes.is_first() else contextlib.nullcontext():
         if watcher is not None:
             watcher.began(directory)
+        how = baselines if isinstance(plan.agent, Baseline) else added_seeds
+        train, complete = how.train, how.complete
         over = folder is not None and is_written(plan, directory)
         found = complete(plan, directory, directory) if over else None
         if found is not None:

@@ -13,7 +13,8 @@ from tests import grid
 def test_the_page_has_what_the_tests_are_marked_with():
     """`python -m tests.grid` makes it again, from what passes."""
     assert grid.on_page() == grid.table(grid.marked())
-    assert set(grid.AGENTS) == set(agents.names())
+    ours = {name for name in agents.names() if not name.startswith("sb3_")}
+    assert set(grid.AGENTS) == ours  # what the others do is in docs/sb3.md
 
 
 def item(name="test", params=None, **marks):

@@ -67,7 +67,7 @@ def test_pages_are_short(page):
     "page",
     [
         *("README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"),
-        "docs/adding_an_agent.md",
+        *("docs/adding_an_agent.md", "docs/sb3.md"),
     ],
 )
 def test_python_examples_run(page):

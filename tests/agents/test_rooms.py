@@ -8,7 +8,7 @@ FLOORS = (
     ("base", "convert", "devices", "footprint", "keys", "spaces"),
     ("experience",),
     ("networks",),
-    ("algorithms",),
+    ("algorithms", "sb3"),
     ("registry", "evaluate"),
     ("running",),
     ("load", "run"),

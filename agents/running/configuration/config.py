@@ -15,6 +15,7 @@ from agents.convert import ConfigError, convert, convert_all
 from agents.evaluate.film import check_renders
 from agents.running import processes
 from agents.running.configuration import user_classes
+from agents.running.configuration.baselines import check_baseline
 from agents.running.configuration.choices import BOUND, CONFIG_DIRECTORY
 from agents.running.configuration.host_tasks import (
     check_compiled,
@@ -26,6 +27,8 @@ from agents.running.configuration.host_tasks import (
 )
 from agents.running.configuration.plugins import load_plugins
 from agents.running.configuration.targets import called, check_named, load_target
+from agents.sb3.baseline import Baseline
+from agents.sb3.memories import NamedMemory
 from envs import registry as envs_registry
 from memory_models import registry as memory_registry
 
@@ -90,6 +93,8 @@ def build(config: Mapping[str, Any]) -> Plan:
     settings["agent"] = reconstructing(settings["agent"], settings["memory"])
     check = user_classes.memory_check(settings, build_memory)
     agent = build_agent(settings["agent"], env, memory, raw_keys, check)
+    if isinstance(agent, Baseline):
+        agent = check_baseline(agent, settings, memory_parts(settings["memory"])[0])
     if hosted:
         check_host_agent(agent, settings["agent"]["name"])
     num_updates = -(-settings["total_steps"] // agent.steps_per_update)
@@ -260,13 +265,24 @@ def build_memory(
     config: Mapping[str, Any],
 ) -> tuple[memory_registry.Builder, tuple[str, ...]]:
     """The memory builder of a `memory` group, and the keys it wants raw."""
+    memory, raw_keys = memory_parts(config)
+    options = {**dict(memory.options), "output_size": memory.output_size}
+    try:
+        build = memory_registry.builder_of(memory.target, memory.name, **options)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return build, raw_keys
+
+
+def memory_parts(config: Mapping[str, Any]) -> tuple[NamedMemory, tuple[str, ...]]:
+    """What a `memory` group names, by name and options, and the keys it wants raw."""
     given = dict(config)
     name = given.pop("name")
     given.pop("reconstruction_weight", None)  # the agent's, in `build`
     raw_keys = convert(given.pop("raw_keys", ()), tuple[str, ...], "memory.raw_keys")
     output_size = convert(given.pop("output_size"), int, "memory.output_size")
-    common = {}
-    if "target" in given:
+    common, own = {}, "target" in given
+    if own:
         target = load_target(given.pop("target"), "memory.target", None)
         try:
             memory_registry.check_signature(name, target)
@@ -287,13 +303,8 @@ def build_memory(
     arguments |= _common(common, arguments)
     if output_size < 1:
         raise ConfigError(f"memory.output_size={output_size} must be at least 1.")
-    try:
-        build = memory_registry.builder_of(
-            target, name, output_size=output_size, **arguments
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return build, raw_keys
+    pairs = tuple(sorted(arguments.items()))
+    return NamedMemory(target, name, not own, output_size, pairs), raw_keys
 
 
 def _common(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

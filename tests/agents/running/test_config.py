@@ -183,7 +183,8 @@ def test_every_agent_has_a_config_with_its_settings():
     assert group_options("agent") == sorted([*agents.names(), "custom"])
     for name in agents.names():
         text = (CONFIG_DIRECTORY / "agent" / f"{name}.yaml").read_text()
-        plan = build(compose_config([f"agent={name}"]))
+        memory = "none" if name in ("sb3_ppo", "sb3_dqn") else "ffm"
+        plan = build(compose_config([f"agent={name}", f"memory={memory}"]))
         shared = ("env", "memory", "raw_keys", "total_updates", "axis_name")
         fields = {f.name for f in dataclasses.fields(plan.agent)} - set(shared)
         keys = set(plan.config["agent"]) - {"name"}
