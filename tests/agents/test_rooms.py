@@ -12,7 +12,7 @@ FLOORS = (
     ("registry", "evaluate"),
     ("running",),
     ("load", "run"),
-    ("video",),
+    ("video", "export", "track"),
 )
 """From the lowest to the highest: the contract first, what users call last."""
 
