@@ -7,7 +7,7 @@ import pytest
 from agents.convert import ConfigError
 from agents.running.output.tensorboard import Writer
 from agents.track import __main__ as command
-from agents.track.backends import Backend
+from agents.track.backends import BACKENDS, Backend
 from analysis.runs import read_run
 from tests.agents.track.held import SEEDS, in_wandb, records, told, wandb_files, written
 
@@ -94,10 +94,18 @@ def test_it_is_stopped_with_what_was_sent(run, tmp_path, monkeypatch, capsys):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
+    closed, close = [], BACKENDS["wandb"].close
+
+    def noted(self):
+        close(self)
+        closed.append(len(self._runs))
+
+    monkeypatch.setattr(BACKENDS["wandb"], "close", noted)
     monkeypatch.setattr(command.time, "sleep", interrupt)
     with pytest.raises(SystemExit):
         told(monkeypatch, capsys, run, "--to", "wandb", "--follow")
     assert "stopped; what was sent is kept" in capsys.readouterr().err
+    assert closed == [0]
     paths = wandb_files(tmp_path)
     assert len(paths) == 2
     for path in paths:
