@@ -77,8 +77,15 @@ class Run:
         numbers = (name.removeprefix("seed_") for name in names)
         return sorted(int(number) for number in numbers if number.isdigit())
 
+    def tags(self, seed: int) -> list[str]:
+        """What a seed wrote scalars under, as it is written."""
+        return sorted(self._events[seed].Tags()["scalars"])
+
     def curve(self, seed: int, tag: str) -> Curve | None:
-        """What a seed wrote under a tag of docs/metrics.md; None where it did not."""
+        """What a seed wrote under a tag of docs/metrics.md; None where it did not.
+
+        The tag may also be one of `tags`.
+        """
         events = self._events[seed]
         written = events.Tags()["scalars"]
         names = [x for x in (tag_of(tag, self.task), tag) if x in written]

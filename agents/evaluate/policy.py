@@ -102,6 +102,11 @@ class Policy:
         chosen = np.asarray(action)
         return chosen[0] if single else chosen
 
+    @property
+    def memory_state(self) -> MemoryState:
+        """Of all streams, leaves `[streams, ...]`; None before the first step."""
+        return self._memory
+
     def _begin(self, flags: np.ndarray) -> None:
         """Make room for as many streams as there are flags."""
         if len(flags) == self._streams:

@@ -12,7 +12,7 @@ FLOORS = (
     ("registry", "evaluate"),
     ("running",),
     ("load", "run"),
-    ("video", "launch", "search"),
+    ("video", "launch", "search", "export", "track"),
 )
 """From the lowest to the highest: the contract first, what users call last."""
 

@@ -176,6 +176,21 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def in_use(directory: Path) -> bool:
+    """Whether a process holds a run, as `locked` does."""
+    try:
+        descriptor = os.open(directory / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def choices_of(config: Mapping[str, Any], where: str) -> dict[str, str]:
     """The choice of every group, as on the command line.
 

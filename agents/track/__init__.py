@@ -1,0 +1,4 @@
+"""Runs in the trackers that people keep: docs/tracking.md.
+
+Nothing here is used while a run trains: what is sent is read from its event files.
+"""
