@@ -66,7 +66,7 @@ def test_pages_are_short(page):
 @pytest.mark.parametrize(
     "page",
     [
-        *("README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"),
+        *("docs/README.md", "docs/agents.md", "docs/runs.md", "docs/saved_runs.md"),
         *("docs/adding_an_agent.md", "docs/sb3.md"),
     ],
 )

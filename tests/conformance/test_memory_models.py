@@ -82,7 +82,7 @@ def test_the_look_before_training_refuses_no_model(case):
 def test_guarantee(case, check):
     _, probe = case
 
-    @settings(max_examples=6, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=4, deadline=None, derandomize=True, database=None)
     @given(
         st.lists(st.booleans(), min_size=2 * HALF, max_size=2 * HALF),
         st.integers(0, 10_000),

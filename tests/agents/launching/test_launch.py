@@ -73,6 +73,7 @@ def assert_told(folder, status, printed, errors):
     assert "devices False" in printed  # they are free for the jobs
 
 
+@pytest.mark.slow  # by default test_jobs_of_slurm stands for all
 def test_jobs_in_processes_of_joblib(tmp_path):
     words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", TOO_MANY]
     assert_told(tmp_path, *sweep(tmp_path, *words))

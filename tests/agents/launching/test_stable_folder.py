@@ -87,13 +87,6 @@ def test_the_same_words_go_on_and_then_tell_it_again(tmp_path, monkeypatch):
     assert folders(tmp_path / "cut") == [folder]
 
 
-def test_other_settings_have_a_folder_of_their_own(tmp_path):
-    words = ["resume=auto", f"run_directory={tmp_path}"]
-    for seed in (0, 1):
-        tiny.start(*words, f"seed={seed}")
-    assert len(folders(tmp_path)) == 2
-
-
 def test_a_result_that_was_not_written_is(tmp_path):
     words = ["resume=auto", f"run_directory={tmp_path}"]
     first, _ = tiny.start(*words)

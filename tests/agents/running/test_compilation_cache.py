@@ -28,6 +28,7 @@ def enabled(monkeypatch):
     )
     before = {name: getattr(jax.config, name) for name in names}
     jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", None)  # `make test` names one
     of_jax.reset_cache()
     monkeypatch.setattr(compilation_cache, "MINIMUM_SECONDS", 0.0)
     monkeypatch.setattr(compilation_cache, "_ours", {})
