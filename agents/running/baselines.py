@@ -30,6 +30,10 @@ from agents.sb3.playing import play
 MODEL_FILE = "model.zip"
 """In the folder of each seed: what `load` of Stable-Baselines3 reads."""
 
+NOT_FINITE = ("invalid values", "contains either `inf`, `nan`")
+"""What torch says of a distribution without numbers: as it is made or, where a package
+that was imported has switched checks of arguments off, as an action is drawn."""
+
 EVALUATION = 1
 """Use of a seed by environments that nothing learns from."""
 
@@ -158,8 +162,8 @@ class SeedRun:
         finite = True
         try:
             model.learn(self.total, callback=callback, log_interval=None)
-        except ValueError as error:  # torch's, of a distribution without numbers
-            finite = "invalid values" not in str(error)
+        except (ValueError, RuntimeError) as error:
+            finite = not any(told in str(error) for told in NOT_FINITE)
             if finite:
                 raise
         if not finite or not _is_finite(model):
