@@ -13,7 +13,7 @@ PALETTE = (
     *("#2a6fbb", "#b03060", "#2f8f5b", "#c98a1b", "#7a52b3", "#1b9aaa", "#d1495b"),
     *("#5c6b73", "#8c564b", "#9a9a2e", "#e377c2", "#3b3b98"),
 )
-"""Of models, in order; `none`, the control, is grey."""
+"""Of models, in order; `none`, where it is the one control, is grey."""
 
 GREY = "#8a8a8a"
 LINES = {"floor": "#bbbbbb", "memoryless": "#777777", "recall": "#444444"}
@@ -22,11 +22,11 @@ LINES = {"floor": "#bbbbbb", "memoryless": "#777777", "recall": "#444444"}
 def colors(labels: Sequence[str]) -> dict[str, str]:
     """A colour for every model, the same in all pictures."""
     names = list(dict.fromkeys(labels))
-    coloured = [name for name in names if not _is_control(name)]
+    controls = [name for name in names if _is_control(name)]
+    grey = controls if len(controls) == 1 else []  # several must be told apart
+    coloured = [name for name in names if name not in grey]
     return {
-        name: GREY
-        if _is_control(name)
-        else PALETTE[coloured.index(name) % len(PALETTE)]
+        name: GREY if name in grey else PALETTE[coloured.index(name) % len(PALETTE)]
         for name in names
     }
 

@@ -26,6 +26,7 @@ from analysis.compare import (
     compare,
     compare_runs,
     default_folder,
+    pictures,
     show_mean,
     tell,
     write,
@@ -369,3 +370,11 @@ def test_rows_of_few_seeds_show_a_range(written):
     assert shown(Estimate(0.5, 0.25, 0.75, 4), ranged=False) == "0.50"
     assert shown(Estimate(-0.001, -0.25, 0.75, 5)) == "0.00 (-0.25 to 0.75)"
     assert shown(Estimate(0.5, 0.5, 0.5, 1)) == "0.50"
+
+
+def test_models_are_told_apart_by_colour():
+    """The one without memory is grey, unless there are several of those."""
+    found = pictures.colors(["none-ppo", "gru-ppo", "none-ppo", "ffm-ppo"])
+    assert found["none-ppo"] == pictures.GREY and len(set(found.values())) == 3
+    found = pictures.colors(["none-ppo", "none-sb3_ppo", "gru-ppo"])
+    assert len(set(found.values())) == 3 and pictures.GREY not in found.values()
