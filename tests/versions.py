@@ -38,12 +38,10 @@ class Row:
     Attributes:
         python: such as 3.12.
         packages: what pip is asked for beside the project.
-        extras: of the project; without torch where it has no small build.
     """
 
     python: str
     packages: tuple[str, ...]
-    extras: str = "video,sweeps"
 
 
 MATRIX = (
@@ -68,7 +66,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def install(row: Row, folder: Path) -> Path:
+EXTRAS = "torch,sb3,popgym,mujoco,video,sweeps,search"
+"""Of the project; those that export and track hold other packages back."""
+
+
+def install(row: Row, folder: Path, extras: str = EXTRAS) -> Path:
     """Make the environment of a row; its interpreter.
 
     Raises:
@@ -88,7 +90,7 @@ def install(row: Row, folder: Path) -> Path:
     pins.write_text(constraints((ROOT / "constraints.txt").read_text(), row))
     if not python.is_file():
         subprocess.run([str(interpreter), "-m", "venv", folder / "venv"], check=True)
-    project = f"{ROOT}[{row.extras}]" if row.extras else str(ROOT)
+    project = f"{ROOT}[{extras}]" if extras else str(ROOT)
     command = [python, "-m", "pip", "install", "-q", "-c", pins, "-e", project]
     done = subprocess.run([*command, *TOOLS, *row.packages], check=False)
     if done.returncode:
@@ -105,9 +107,9 @@ def versions(python: Path) -> dict[str, str]:
     return {"python": own.stdout.split()[1], **{x: packages[x] for x in TOLD}}
 
 
-def test(row: Row, folder: Path, words: Sequence[str]) -> str:
+def test(row: Row, folder: Path, extras: str, words: Sequence[str]) -> str:
     """Run the tests of a row; a line for the table."""
-    python, began = install(row, folder), time.monotonic()
+    python, began = install(row, folder, extras), time.monotonic()
     ran = subprocess.Popen(
         [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *words],
         cwd=ROOT,
@@ -131,6 +133,7 @@ def main() -> int:
     """Run the rows that are named, or all; 1 if a test of any failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", type=int, default=range(len(MATRIX)))
+    parser.add_argument("--extras", default=EXTRAS, help="of the project")
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "versions")
     parser.add_argument(
         "--tests", nargs=argparse.REMAINDER, default=(), help="words for pytest"
@@ -139,7 +142,8 @@ def main() -> int:
     table = []
     for number in options.rows:
         row = MATRIX[number]
-        table.append(test(row, options.folder / str(number), options.tests))
+        folder = options.folder / str(number)
+        table.append(test(row, folder, options.extras, options.tests))
     print(f"| Python | {' | '.join(TOLD)} | tests | minutes | date |")
     print("|" + "---|" * (len(TOLD) + 4))
     print("\n".join(table))
