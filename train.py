@@ -25,8 +25,9 @@ from agents.convert import ConfigError
 from agents.devices import choose_devices
 from agents.launch import job_elsewhere, launcher_of, new_folder, outcomes, reason
 from agents.run import run, select_device
-from agents.running import processes
 from agents.running.configuration.config import build
+from agents.running.jobs import processes
+from agents.running.jobs.requeue import requeue
 from agents.running.output.report import Ended, tell_sweep
 from agents.running.output.sizes import check_sizes
 from agents.running.overrides import (
@@ -36,7 +37,6 @@ from agents.running.overrides import (
     plain,
     resumes,
 )
-from agents.running.requeue import requeue
 
 ended: list[Ended] = []
 """What each job of the command line came to."""

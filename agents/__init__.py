@@ -12,8 +12,8 @@ from agents.load import Policy, load
 from agents.registry import make, names, register
 from agents.run import run
 from agents.running.configuration.config import build
+from agents.running.jobs.signals import Stopped
 from agents.running.output.results import Result
-from agents.running.signals import Stopped
 from agents.running.trainer import RunError
 from envs._siblings import check_siblings
 

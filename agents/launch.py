@@ -30,10 +30,10 @@ from agents.running.configuration.user_classes import blame
 from agents.running.configuration.user_errors import told
 from agents.running.configuration.words import split
 from agents.running.files.records import write_whole
+from agents.running.jobs.requeue import requeue
+from agents.running.jobs.signals import Stopped
 from agents.running.output.report import Ended
 from agents.running.overrides import plain
-from agents.running.requeue import requeue
-from agents.running.signals import Stopped
 from agents.running.trainer import RunError
 
 FOLDER = ".sweeps"

@@ -10,17 +10,18 @@ from rich.console import Console
 
 from agents import devices
 from agents.convert import ConfigError
-from agents.running import added_seeds, baselines, processes
+from agents.running import added_seeds, baselines
 from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
 from agents.running.files.resume import AUTO, locked
+from agents.running.jobs import processes
+from agents.running.jobs.signals import Stopped
 from agents.running.output.names import fingerprint, run_folder
 from agents.running.output.plan import describe_plan
 from agents.running.output.report import tell
 from agents.running.output.results import Result, is_written, write_result
 from agents.running.output.sizes import check_sizes
-from agents.running.signals import Stopped
 from agents.running.starting import starting_params
 from agents.running.trainer import RunError
 from agents.running.watcher import Watcher

@@ -24,7 +24,7 @@ def test_tests_of_planted_bugs_come_before_those_that_import():
     [
         ("tests/test_shapes.py", "tests/test_shapes.py"),
         ("tests/agents/running/tiny.py", "tests/agents/running/test_sweep.py"),
-        ("agents/running/requeue.py", "tests/agents/launching/test_requeue.py"),
+        ("agents/running/jobs/requeue.py", "tests/agents/launching/test_requeue.py"),
         ("agents/evaluate/__init__.py", "tests/agents/test_evaluate.py"),
         ("envs/vector.py", "tests/envs/test_vector.py"),
         ("docs/runs.md", "tests/test_readme.py"),

@@ -14,17 +14,17 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from agents.convert import ConfigError
-from agents.running import processes
 from agents.running.configuration.config import Plan
 from agents.running.evaluator import Evaluator
 from agents.running.files.arrays import seeds_in
 from agents.running.files.checkpoint import CheckpointError, Checkpoints
 from agents.running.files.records import write_records
 from agents.running.files.stored import Checkpoint, Stored
+from agents.running.jobs import processes
+from agents.running.jobs.signals import StopRequest
 from agents.running.output.logs import event_sizes
 from agents.running.output.results import Result
 from agents.running.output.standing import Standing
-from agents.running.signals import StopRequest
 from agents.running.trainer import RunError, Trainer
 from agents.running.updates import over_seeds
 from agents.running.watcher import Watcher

@@ -18,10 +18,10 @@ from agents import evaluate
 from agents.evaluate import Episodes, Score
 from agents.running.configuration.config import Plan
 from agents.running.files.records import peak_bytes
+from agents.running.jobs.signals import StopRequest
 from agents.running.output.logs import Logs, purge
 from agents.running.output.report import progress_bar
 from agents.running.output.results import Result
-from agents.running.signals import StopRequest
 from agents.running.trainer import RunError
 from agents.running.watcher import Watcher
 from agents.sb3.baseline import Baseline

@@ -11,7 +11,7 @@ from agents import evaluate
 from agents.evaluate.host import HostPlayer
 from agents.keys import Use, key_for
 from agents.running.configuration.config import Plan
-from agents.running.signals import StopRequest
+from agents.running.jobs.signals import StopRequest
 from agents.running.updates import over_seeds
 from envs import HostTask
 

@@ -10,9 +10,9 @@ from agents.running.configuration.config import Plan, build
 from agents.running.evaluator import Evaluator
 from agents.running.files.records import flat
 from agents.running.files.resume import resumed_config
+from agents.running.jobs.signals import StopRequest
 from agents.running.output.results import across_seeds, score_record
 from agents.running.overrides import compose_config
-from agents.running.signals import StopRequest
 from agents.running.trained import restore
 from envs.base import Card
 from envs.words import value_of

@@ -19,7 +19,6 @@ from rich.console import Console
 from agents import devices
 from agents.base import FINITE
 from agents.convert import ConfigError
-from agents.running import processes
 from agents.running.configuration.config import Plan
 from agents.running.diagnosis import first_bad_tensor
 from agents.running.evaluator import Evaluator, Pace
@@ -27,12 +26,13 @@ from agents.running.files.checkpoint import CheckpointError, Checkpoints
 from agents.running.files.records import CONFIG_FILE, peak_bytes, write_records
 from agents.running.files.stored import Checkpoint
 from agents.running.host_updates import LOST, make_updates
+from agents.running.jobs import processes
+from agents.running.jobs.signals import StopRequest
 from agents.running.output.films import Filmer
 from agents.running.output.logs import Logs, event_sizes, purge
 from agents.running.output.report import progress_bar
 from agents.running.output.results import Result, is_written
 from agents.running.output.standing import Standing
-from agents.running.signals import StopRequest
 from agents.running.starting import begin
 from agents.running.updates import over_seeds
 from agents.running.watcher import Watcher

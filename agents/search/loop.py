@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.running.signals import Stopped, StopRequest
+from agents.running.jobs.signals import Stopped, StopRequest
 from agents.search import report
 from agents.search.settings import Search
 from agents.search.sharing import Worker

@@ -13,8 +13,8 @@ import numpy as np
 
 from agents.convert import ConfigError
 from agents.running.evaluator import Evaluator
+from agents.running.jobs.signals import StopRequest
 from agents.running.output.plan import memories_of
-from agents.running.signals import StopRequest
 from agents.running.trained import Trained
 from analysis.retention.half_life import HalfLife, half_life, standard_errors
 from analysis.retention.horizons import Dial

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from agents import devices
-from agents.running import processes
+from agents.running.jobs import processes
 from agents.running.updates import compile_updates, over_seeds
 from tests.agents.algorithms.test_ratio_one import make_agent
 

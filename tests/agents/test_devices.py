@@ -18,8 +18,8 @@ from jax.sharding import Mesh
 import agents
 from agents import devices
 from agents.convert import ConfigError
-from agents.running import processes
 from agents.running.configuration.config import CONFIG_DIRECTORY
+from agents.running.jobs import processes
 from tests.agents import split_run
 from tests.agents.algorithms.test_ratio_one import make_agent
 

@@ -15,7 +15,7 @@ from agents.evaluate import Episodes, Score
 from agents.keys import Use, key_for, row_keys
 from agents.running.configuration.config import Plan
 from agents.running.evaluator import Evaluator
-from agents.running.signals import StopRequest
+from agents.running.jobs.signals import StopRequest
 from envs.base import exact, unknown
 from tests.agents.algorithms.test_ratio_one import make_agent, redrawn
 from tests.agents.toy import MaskedToy, Toy

@@ -19,7 +19,7 @@ from agents.keys import Use, key_for, row_keys
 from agents.load import Policy
 from agents.running.configuration.config import Plan
 from agents.running.evaluator import Evaluator
-from agents.running.signals import StopRequest
+from agents.running.jobs.signals import StopRequest
 from agents.running.updates import over_seeds
 from agents.video import record
 from envs.checking.watch import play_streams

@@ -13,7 +13,6 @@ from agents import registry as agents_registry
 from agents.base import Agent
 from agents.convert import ConfigError, convert, convert_all
 from agents.evaluate.film import check_renders
-from agents.running import processes
 from agents.running.configuration import user_classes
 from agents.running.configuration.baselines import check_baseline
 from agents.running.configuration.choices import BOUND, CONFIG_DIRECTORY
@@ -27,6 +26,7 @@ from agents.running.configuration.host_tasks import (
 )
 from agents.running.configuration.plugins import load_plugins
 from agents.running.configuration.targets import called, check_named, load_target
+from agents.running.jobs import processes
 from agents.sb3.baseline import Baseline
 from agents.sb3.memories import NamedMemory
 from envs import registry as envs_registry

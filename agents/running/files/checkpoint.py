@@ -24,7 +24,7 @@ from agents.running.files.arrays import NOTES, checksum, data, notes_checksum, s
 from agents.running.files.arrays import structure as structure_of
 from agents.running.files.records import write_whole
 from agents.running.files.stored import SAVED, Checkpoint, Stored
-from agents.running.processes import is_first
+from agents.running.jobs.processes import is_first
 
 REPLACED = ".replaced-"
 """Where a checkpoint waits while another of the same update is written."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from agents import evaluate
 from agents.running.files.records import flat
+from agents.running.jobs.processes import is_first
 from agents.running.output.names import task_name
 from agents.running.output.results import Result, sizes_of
 from agents.running.output.tensorboard import METRICS, Writer, write_references
-from agents.running.processes import is_first
 
 Sizes = dict[str, dict[str, int]]
 """Bytes of every event file, by folder and file name."""

@@ -14,8 +14,8 @@ import numpy as np
 from agents import evaluate
 from agents.running.configuration.config import Plan
 from agents.running.files.records import versions, write_whole
+from agents.running.jobs.signals import name_of
 from agents.running.output.plan import count, learned, memories_of
-from agents.running.signals import name_of
 from envs.base import Card
 from memory_models import state_bytes
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from agents.convert import ConfigError
-from agents.running import processes
-from agents.running.clusters import expanded, local_devices
+from agents.running.jobs import processes
+from agents.running.jobs.clusters import expanded, local_devices
 from tests.agents.test_devices import free_port
 
 SLURM = {"SLURM_STEP_TASKS_PER_NODE": "2(x2),4", "SLURM_NODEID": "0"}
@@ -73,7 +73,7 @@ def test_no_batch_system_is_told():
 
 _JOIN = """
 import jax
-from agents.running import processes
+from agents.running.jobs import processes
 
 processes.start([{"distributed": {"coordinator": "auto"}}])
 print(processes.is_first(), jax.process_index(), jax.process_count())

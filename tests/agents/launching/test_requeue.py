@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from agents.running import requeue as module
+from agents.running.jobs import requeue as module
 from tests.agents.launching import fake_slurm
 
 

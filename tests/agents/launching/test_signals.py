@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from agents.running.signals import Stopped, StopRequest
+from agents.running.jobs.signals import Stopped, StopRequest
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from agents.running.configuration.config import build
 from agents.running.evaluator import Evaluator, Pace
+from agents.running.jobs.signals import Stopped
 from agents.running.overrides import compose_config
-from agents.running.signals import Stopped
 from agents.running.trainer import Trainer
 from agents.running.updates import over_seeds
 

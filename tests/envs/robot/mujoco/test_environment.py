@@ -11,8 +11,8 @@ from agents.evaluate.host import HostPlayer
 from agents.keys import Use, key_for
 from agents.running.configuration.config import build
 from agents.running.evaluator import Evaluator
+from agents.running.jobs.signals import StopRequest
 from agents.running.overrides import compose_config
-from agents.running.signals import StopRequest
 from agents.running.updates import over_seeds
 from envs.host import HostVector
 from envs.robot.groups.shell_game import ShellGame

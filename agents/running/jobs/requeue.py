@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from agents.running.signals import WARNING
+from agents.running.jobs.signals import WARNING
 
 SECONDS = 60
 """How long SLURM may take to answer."""

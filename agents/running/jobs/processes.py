@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from agents.convert import ConfigError, convert, convert_all
-from agents.running.clusters import local_devices
+from agents.running.jobs.clusters import local_devices
 
 SETTINGS: dict[str, Any] = {
     "coordinator": str | None,
