@@ -134,6 +134,9 @@ def launch(jobs: list[dict[str, Any]], arguments: list[str]) -> None:
         with_hydra(job_elsewhere)
     except Exception as error:  # of a job, or of the launcher
         failure = error
+    except KeyboardInterrupt:
+        tell("stopped by Ctrl-C; jobs of a batch system go on, scancel ends them.")
+        sys.exit(128 + signal.SIGINT)
     finally:
         rows, found = outcomes(folder)
         ended.extend(rows)

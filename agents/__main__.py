@@ -18,7 +18,7 @@ import agents
 import envs
 import memory_models
 from agents.registry import lookup
-from command_line.listing import Column, Filter, Listing, run
+from command_line.listing import Column, Filter, Listing, by_name, run
 
 TASKS = {
     "discrete": "TMaze-v0",
@@ -78,12 +78,7 @@ LISTING = Listing(
         Column("what it is", lambda agent: agent.summary),
     ),
     filters=(
-        Filter(
-            "--name",
-            "those with this text in their name",
-            lambda agent, text: text.lower() in agent.name,
-            values=None,
-        ),
+        by_name("their name", lambda agent: agent.name),
         Filter(
             "--learns-from",
             "on-policy or off-policy",

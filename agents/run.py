@@ -15,6 +15,7 @@ from agents.running.compilation_cache import use_compilation_cache
 from agents.running.configuration.config import build
 from agents.running.files.records import make_run_directory
 from agents.running.files.resume import AUTO, locked
+from agents.running.files.stored import Stored
 from agents.running.jobs import processes
 from agents.running.jobs.signals import Stopped
 from agents.running.output.names import fingerprint, run_folder
@@ -72,10 +73,12 @@ def run(
     if resume not in (None, AUTO):
         directory = Path(resume)
     else:
-        if plan.config["start_from"] is not None:
+        parent = run_folder(plan.config)
+        begun = folder is not None and Stored(parent / folder).latest() is not None
+        if plan.config["start_from"] is not None and not begun:
             starting_params(plan)  # a mistake is told before anything is made
         directory = processes.first_makes(
-            lambda: make_run_directory(plan, run_folder(plan.config), folder)
+            lambda: make_run_directory(plan, parent, folder)
         )
     console.print(f"run     {directory}", highlight=False, soft_wrap=True)
     with locked(directory) if processes.is_first() else contextlib.nullcontext():

@@ -4,7 +4,6 @@ Writes whole episodes as an animated GIF, or as MP4 (`--out film.mp4`, which nee
 extra `video`). See `agents.evaluate.film` for what a frame shows.
 """
 
-import argparse
 from pathlib import Path
 
 from agents.convert import ConfigError, convert
@@ -52,12 +51,7 @@ def _count(text: str) -> int:
 
 def main() -> None:
     """Read the command line, film, say where the film is."""
-    parser = Parser(
-        prog="python -m agents.video",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("python -m agents.video", __doc__)
     parser.add_argument("run", help="folder of the run")
     parser.add_argument("--seed", help="which seed of a group")
     parser.add_argument("--episodes", default="3")

@@ -63,6 +63,20 @@ class Filter:
         parser.add_argument(self.flag, metavar=name, help=told)
 
 
+def by_name(told: str, text_of: Callable[[Any], str]) -> Filter:
+    """`--name`, which keeps the entries that have some text.
+
+    Args:
+        told: where they have it, such as 'name'.
+        text_of: that of an entry.
+    """
+
+    def keep(entry: Any, text: str) -> bool:
+        return text.lower() in text_of(entry).lower()
+
+    return Filter("--name", f"those with this text in {told}", keep, values=None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Listing:
     """What a package lists.
@@ -88,12 +102,7 @@ class Listing:
 
     def parser(self) -> Parser:
         """Of the command line."""
-        parser = Parser(
-            prog=f"python -m {self.package}",
-            description=self.about,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        parser = Parser(f"python -m {self.package}", self.about)
         for one in self.filters:
             one.add_to(parser)
         if self.ids is not None:

@@ -7,7 +7,21 @@ from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one sentence, as `train.py` does."""
+    """Tells a mistake in one sentence, as `train.py` does; flags stand in full."""
+
+    def __init__(self, prog: str, about: str | None):
+        """Begin.
+
+        Args:
+            prog: the command, such as `python -m envs`.
+            about: text of `--help`, shown as it is.
+        """
+        super().__init__(
+            prog=prog,
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         """End with the sentence, and where help is."""

@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 
 import envs
-from command_line.listing import Column, Filter, Listing, run
+from command_line.listing import Column, Filter, Listing, by_name, run
 from envs.base import Card, MemoryKind
 from envs.registry import lookup
 from envs.spaces import children
@@ -104,12 +104,7 @@ def _is_picture(space: gymnasium.Space) -> bool:
 
 
 FILTERS = (
-    Filter(
-        "--name",
-        "those with this text in name or id",
-        lambda task, text: text.lower() in f"{task.name} {task.id}".lower(),
-        values=None,
-    ),
+    by_name("name or id", lambda task: f"{task.name} {task.id}"),
     Filter(
         "--family",
         "those of one family",

@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 
 import memory_models
-from command_line.listing import Column, Filter, Listing, run
+from command_line.listing import Column, Filter, Listing, by_name, run
 from memory_models.base import Card, MemoryModel
 
 WIDTH = 64
@@ -81,12 +81,7 @@ def _word(mechanism: str) -> str:
 
 MECHANISMS = tuple(map(_word, get_args(get_type_hints(Card)["mechanism"])))
 FILTERS = (
-    Filter(
-        "--name",
-        "those with this text in their name",
-        lambda model, text: text.lower() in model.name,
-        values=None,
-    ),
+    by_name("their name", lambda model: model.name),
     Filter(
         "--family",
         "those of one family",

@@ -8,6 +8,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 # Nearly all of the suite's time goes into compiling programs that run once. Not to
 # optimise them saves four tenths of that, the older way of emitting loops half of the
@@ -62,6 +63,17 @@ jaxtyping.install_import_hook(["agents", "envs", "memory_models"], _CHECKER)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_sessionstart():
+    """Keep the folder of programs from growing for ever."""
+    programs = os.environ.get("ENGRAM_TESTS_CACHE")
+    if programs is not None and "PYTEST_XDIST_WORKER" not in os.environ:
+        from agents.running.compilation_cache import MAXIMUM_BYTES, remove_oldest
+
+        folder = Path(programs)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_oldest(folder, MAXIMUM_BYTES)
 
 
 @pytest.fixture(autouse=True, scope="module")

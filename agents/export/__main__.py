@@ -7,7 +7,6 @@ Writes the greedy policy as one function of fixed shapes, with its parameters, i
 initial state and the names of its inputs and outputs beside it: docs/export.md.
 """
 
-import argparse
 from pathlib import Path
 
 from agents.convert import ConfigError, convert
@@ -18,12 +17,7 @@ from command_line.words import Parser
 
 def main() -> None:
     """Read the command line, export, say where the file is and how it was checked."""
-    parser = Parser(
-        prog="python -m agents.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("python -m agents.export", __doc__)
     parser.add_argument("run", help="folder of the run")
     parser.add_argument("--to", required=True, help=" or ".join(FORMATS))
     parser.add_argument("--seed", help="which seed of a group")

@@ -8,7 +8,6 @@ sends what the tracker has not: a run per seed, the seeds of a run as one group,
 settings as parameters. The card's references are left out. See docs/tracking.md.
 """
 
-import argparse
 import glob
 import hashlib
 import sys
@@ -110,12 +109,7 @@ def _holds_run(folder: Path) -> bool:
 
 def main() -> None:
     """Read the command line, send, say how much was new."""
-    parser = Parser(
-        prog="python -m agents.track",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("python -m agents.track", __doc__)
     parser.add_argument("folders", nargs="+", help="runs, folders of runs, or patterns")
     parser.add_argument("--to", required=True, help=", ".join(BACKENDS))
     parser.add_argument("--project", default="engram", help="default: engram")

@@ -12,7 +12,6 @@ that come through a pipe or --keys are played at once, special ones written <up>
 <space>, <enter>. At the end the card's returns stand beside one's own.
 """
 
-import argparse
 import contextlib
 import signal
 import sys
@@ -92,12 +91,7 @@ def _play(game: Game, *, keys: str | None, windowed: bool) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m envs.play",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("python -m envs.play", __doc__)
     parser.add_argument("id", nargs="?", help="such as TMaze-v0, or tmaze")
     parser.add_argument("words", nargs="*", metavar="field=value")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")

@@ -6,6 +6,7 @@ from typing import Any
 
 import envs
 from agents.convert import ConfigError
+from agents.running.configuration.host_tasks import check_one_device
 from agents.sb3.baseline import Baseline
 from agents.sb3.memories import NamedMemory, OwnLSTM
 from agents.sb3.on_policy import SB3RecurrentPPO
@@ -89,16 +90,7 @@ def _check_run(name: str, agent: Baseline, settings: Mapping[str, Any]) -> None:
                 "models that it ends with, seed_<n>/model.zip, for `load` of "
                 "Stable-Baselines3."
             )
-    if (settings["num_devices"] or 1) > 1:
-        raise ConfigError(
-            f"num_devices={settings['num_devices']}: agent={name} trains on one "
-            "device; leave it out."
-        )
-    if settings["distributed"]["num_processes"]:
-        raise ConfigError(
-            f"distributed.num_processes={settings['distributed']['num_processes']}: "
-            f"agent={name} trains in one process; leave it out."
-        )
+    check_one_device(settings, f"agent={name} trains")
     films = settings["evaluation"]["films"]
     if films:
         raise ConfigError(

@@ -66,6 +66,29 @@ def check_compiled(group: Mapping[str, Any], prefix: str) -> None:
             )
 
 
+def check_one_device(settings: Mapping[str, Any], who: str) -> None:
+    """Refuse several devices or processes.
+
+    Args:
+        settings: the whole configuration.
+        who: has but one of each, such as 'agent=sb3_ppo trains'.
+
+    Raises:
+        ConfigError: the settings ask for more.
+    """
+    if (settings["num_devices"] or 1) > 1:
+        raise ConfigError(
+            f"num_devices={settings['num_devices']}: {who} on one device; leave it out."
+        )
+    distributed = settings["distributed"]
+    for name in ("num_processes", "coordinator"):  # auto says no number
+        if distributed[name]:
+            raise ConfigError(
+                f"distributed.{name}={distributed[name]}: {who} in one process; leave "
+                "it out."
+            )
+
+
 def check_host_run(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run on numpy environments, which has one device.
 
@@ -78,16 +101,7 @@ def check_host_run(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"num_seeds={settings['num_seeds']}: seeds with {why} do not train in one "
             "program; start separate runs, for example -m seed=0,1,2."
         )
-    if (settings["num_devices"] or 1) > 1:
-        raise ConfigError(
-            f"num_devices={settings['num_devices']}: an agent with {why} learns on one "
-            "device; leave it out."
-        )
-    if settings["distributed"]["num_processes"]:
-        raise ConfigError(
-            f"distributed.num_processes={settings['distributed']['num_processes']}: an "
-            f"agent with {why} learns in one process; leave it out."
-        )
+    check_one_device(settings, f"an agent with {why} learns")
     if settings["evaluation"].get("env"):
         raise ConfigError(
             f"evaluation.env={settings['evaluation']['env']} is for compiled tasks; "

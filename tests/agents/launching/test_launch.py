@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import agents
+import train
 from agents import launch
 from agents.convert import ConfigError
 from agents.running.files.resume import saved_config
@@ -210,6 +211,23 @@ def test_each_sweep_has_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         launch.new_folder(str(tmp_path / "file"))
+
+
+def test_ctrl_c_while_jobs_run_elsewhere(tmp_path, monkeypatch, capsys):
+    def interrupted(task):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "with_hydra", interrupted)
+    monkeypatch.setattr(train, "ended", [])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which it sets for itself
+    words = ["-m", *tiny.WORDS, "hydra/launcher=joblib", "seed=0,1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words, f"run_directory={tmp_path}"])
+    with pytest.raises(SystemExit) as caught:
+        train.main()
+    printed = capsys.readouterr()
+    assert caught.value.code == 128 + signal.SIGINT
+    assert "stopped by Ctrl-C; jobs of a batch system go on" in printed.err
+    assert printed.out.count("not run") == 2
 
 
 @pytest.mark.parametrize(

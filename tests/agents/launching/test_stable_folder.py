@@ -1,12 +1,14 @@
 """`resume=auto`: the command that began a run goes on with it."""
 
 import os
+import shutil
 import signal
 
 import pytest
 
 import agents
 import train
+from agents.convert import ConfigError
 from agents.running import trainer
 from agents.running.files.records import CONFIG_FILE, make_run_directory
 from agents.running.output.names import fingerprint
@@ -85,6 +87,22 @@ def test_the_same_words_go_on_and_then_tell_it_again(tmp_path, monkeypatch):
     assert told.verdict == again.verdict
     assert files == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert folders(tmp_path / "cut") == [folder]
+
+
+def test_what_it_started_from_is_not_needed_twice(tmp_path, monkeypatch):
+    """Its parameters are in the first checkpoint; that folder may be gone."""
+    first, _ = tiny.start(f"run_directory={tmp_path / 'first'}")
+    words = [f"start_from={first.directory}", "resume=auto", "seed=1"]
+    words.append(f"run_directory={tmp_path / 'cut'}")
+    with monkeypatch.context() as patch:
+        stop_at(patch, signal.SIGUSR1)
+        with pytest.raises(agents.Stopped):
+            tiny.start(*words)
+    shutil.rmtree(first.directory)
+    result, text = tiny.start(*words)
+    assert "resumed at step 128" in text and result.stopped is None
+    with pytest.raises(ConfigError, match="is not the folder of a run"):
+        tiny.start(*words, "seed=2")
 
 
 def test_a_result_that_was_not_written_is(tmp_path):

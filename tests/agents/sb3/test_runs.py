@@ -265,6 +265,7 @@ REFUSED = {
     ): "no such option",
     ("sb3_recurrent_ppo", "gru", "memory.raw_keys=[a]"): "do not say which",
     ("sb3_ppo", "none", "num_devices=2"): "trains on one device",
+    ("sb3_ppo", "none", "distributed.coordinator=auto"): "trains in one process",
     ("sb3_ppo", "none", "start_from=runs/x"): "keeps no checkpoints",
     ("sb3_ppo", "none", "evaluation.films=1"): "is not filmed",
     ("sb3_ppo", "none", "env=gymnasium", "env.id=CartPole-v1"): "Baselines3 itself",
