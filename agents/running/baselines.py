@@ -150,11 +150,15 @@ class SeedRun:
 
     def _learn(self) -> Any:
         """The model, with what it learned."""
+        from stable_baselines3.common.logger import Logger
+
         from agents.sb3.callback import UpdateCallback
 
         agent = self.agent
         env = agent.vec_env(agent.env, agent.num_envs, self.seed)
         model = agent.model(env, self.seed)
+        # Its own would make a folder of the temporary directory for every seed.
+        model.set_logger(Logger(folder=None, output_formats=[]))
         self._at_boundary(model)
         callback = UpdateCallback(
             self._updated, lambda: self._stop.received is not None

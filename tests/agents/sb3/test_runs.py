@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import tempfile
 
 import numpy as np
 import pytest
@@ -51,6 +52,16 @@ def lstm_run(tmp_path_factory):
     """Two seeds of the LSTM of sb3-contrib itself."""
     path = tmp_path_factory.mktemp("runs")
     return ran(path, "sb3_recurrent_ppo", "lstm", "num_seeds=2", *PPO)
+
+
+def test_it_leaves_nothing_outside_of_its_folder(tmp_path, monkeypatch):
+    """Stable-Baselines3 logs to a new folder of the temporary directory by itself."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    monkeypatch.delenv("SB3_LOGDIR", raising=False)
+    ran(tmp_path / "runs", "sb3_dqn", "none", "total_steps=64")
+    assert not list(elsewhere.iterdir())
 
 
 def curve(run, seed, tag):
