@@ -1,8 +1,8 @@
 """The half-life of a memory: how far back a cue may lie until half of its gain is lost.
 
 The gain is where a score lies between the card's two lines, (score - memoryless) /
-(recall - memoryless): 1 for a perfect memory, 0 for none. Whoever scores below the
-memoryless line has kept nothing, and counts as 0.
+(recall - memoryless): 1 for a perfect memory, 0 for none. A seed below the memoryless
+line has kept nothing, and counts as 0.
 """
 
 import math
@@ -86,6 +86,7 @@ def crossings(
     part = (high - half[:, 0]) / drop
     logs = np.log(horizons)
     found = np.exp(logs[before] + part * (logs[after] - logs[before]))
+    found = np.clip(found, horizons[before], horizons[after])  # exp(log(10)) > 10
     found = np.where(low.any(axis=1), found, np.inf)
     return np.where(kept[:, 0] > 0, found, np.nan)
 
@@ -116,8 +117,8 @@ def half_life(
     noise = random.standard_normal((repeats, points, seeds))
     rows = np.arange(points)[None, :, None]
     chosen = means[rows, drawn[:, None]] + noise * errors[rows, drawn[:, None]]
-    resampled = np.maximum(gain(chosen.mean(axis=2), lines), 0)
-    whole = np.maximum(gain(means.mean(axis=1)[None], lines), 0)
+    resampled = np.maximum(gain(chosen, lines), 0).mean(axis=2)
+    whole = np.maximum(gain(means[None], lines), 0).mean(axis=2)
     last = int(horizons[-1])
     lower = np.quantile(resampled[:, 0], 0.025)
     if not lower > MARGIN:
@@ -137,10 +138,11 @@ def half_life(
 
 
 def gain(
-    scores: Shaped[np.ndarray, "curves points"], lines: Float[np.ndarray, "points 2"]
-) -> Float[np.ndarray, "curves points"]:
+    scores: Shaped[np.ndarray, "curves points seeds"],
+    lines: Float[np.ndarray, "points 2"],
+) -> Float[np.ndarray, "curves points seeds"]:
     """Scores as shares of what memory can add: 0 is memoryless, 1 is recall."""
-    memoryless, recall = lines[:, 0][None], lines[:, 1][None]
+    memoryless, recall = lines[:, :1], lines[:, 1:]
     return (scores - memoryless) / (recall - memoryless)
 
 

@@ -161,6 +161,21 @@ def test_below_the_memoryless_line_counts_as_nothing_kept():
     assert worse == nothing
 
 
+def test_a_seed_that_fails_does_not_take_from_the_others():
+    worse = life([[1.0, 1.0], [0.9, -3.0], [0.0, -3.0]])
+    assert worse == life([[1.0, 1.0], [0.9, 0.0], [0.0, 0.0]])
+    assert worse.between == (4, 8)
+
+
+@pytest.mark.parametrize("last", [10, 40, 100])
+def test_half_at_a_horizon_that_was_played(last):
+    """Of two seeds one has lost all: exp(log(10)) is more than 10."""
+    found = life([[1.0, 1.0], [1.0, 0.0]], horizons=(4, last))
+    assert (found.interval.value, found.between) == (last, (4, last))
+    found = life([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]], horizons=(4, last, 200))
+    assert (found.interval.value, found.between) == (last, (4, last))
+
+
 def test_never_down_to_half():
     found = life([[1.0], [0.9], [0.6]])
     assert math.isinf(found.interval.value)
