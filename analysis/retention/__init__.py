@@ -5,8 +5,8 @@
     python -m analysis retention RUN --field delay --seed 3
 
 The cue is moved further away by the one parameter of the task that does so and leaves
-its spaces as they are (`--field` names another); nothing is trained. Pictures and
-numbers go into `RUN/analysis/retention/`.
+its spaces as they are (`--field` names another); nothing is trained. Picture and
+numbers go into `RUN/analysis/`.
 """
 
 import argparse
@@ -20,9 +20,17 @@ from agents.convert import ConfigError
 from agents.load import load_plan
 from agents.running.trained import restore
 from analysis.retention.horizons import find_dial
-from analysis.retention.playing import Point, Retention, play_at
+from analysis.retention.playing import Point, Retention, check_episodes, play_at
 
-__all__ = ["Point", "Retention", "add_arguments", "main", "retention"]
+__all__ = [
+    "Point",
+    "Retention",
+    "add_arguments",
+    "check_episodes",
+    "main",
+    "play_at",
+    "retention",
+]
 
 FACTORS = (1, 2, 4, 8, 16, 32, 64, 100)
 """Multiples of the training horizon that are played."""
@@ -50,13 +58,15 @@ def retention(
     Raises:
         ConfigError: no run or no checkpoint there, or no parameter that moves the cue.
     """
-    if min(factors, default=1) < 1:
-        raise ConfigError(f"factors={min(factors):g} must be at least 1.")
-    if episodes is not None and episodes < 2:
-        raise ConfigError(f"episodes={episodes} must be at least 2, for an interval.")
+    for factor in factors:
+        if not 1 <= factor < math.inf:
+            raise ConfigError(
+                f"factors={factor:g} must be at least 1, and a finite number."
+            )
+    check_episodes(episodes)
     plan = load_plan(run)
     dial = find_dial(plan.env, field)
-    horizons = [math.ceil(dial.horizon * factor) for factor in {1.0, *factors}]
+    horizons = {math.ceil(dial.horizon * factor) for factor in (1, *factors)}
     return play_at(
         run, restore(run, plan, seed), dial, sorted(horizons), episodes, seconds
     )

@@ -75,6 +75,16 @@ class Retention:
         )
 
 
+def check_episodes(episodes: int | None) -> None:
+    """Refuse a number of episodes that no interval can be told of.
+
+    Raises:
+        ConfigError: it is less than 2.
+    """
+    if episodes is not None and episodes < 2:
+        raise ConfigError(f"episodes={episodes} must be at least 2, for an interval.")
+
+
 def play_at(
     run: str | Path,
     trained: Trained,

@@ -63,9 +63,10 @@ def sentences(found: Retention) -> list[str]:
     worse = [x.horizon for x in found.points if x.kept and x.kept.upper < 0]
     if worse and found.half_life.interval is not None:
         lines.append(
-            f"note: from a horizon of {worse[0]:,} on the score is below what needs no "
-            "memory at all, so it is the behaviour that does not carry over; what the "
-            "memory would still hold there cannot be told from scores"
+            f"note: at a horizon of {', '.join(f'{x:,}' for x in worse)} the score is "
+            "below what needs no memory at all, so it is the behaviour that does not "
+            "carry over; what the memory would still hold there cannot be told from "
+            "scores"
         )
     return lines + [f"note: {note}" for note in found.notes]
 

@@ -22,7 +22,7 @@ from agents.running.files.records import write_whole
 from agents.running.output.results import finite
 from agents.running.trained import restore
 from analysis.board import Board
-from analysis.retention import play_at
+from analysis.retention import check_episodes, play_at
 from analysis.retention.horizons import find_dial
 from analysis.runs import read_run
 from analysis.verdict.kinds import classify, horizons_of, memory_of, reach_of
@@ -82,8 +82,10 @@ def play_beyond(
         seconds: after which no more is played.
 
     Raises:
-        ConfigError: no checkpoint, or no parameter that moves the cue.
+        ConfigError: no checkpoint, no parameter that moves the cue, or fewer than two
+            episodes.
     """
+    check_episodes(episodes)
     plan = load_plan(found.run)
     dial = find_dial(plan.env)
     horizons = {dial.horizon, 2 * dial.horizon}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import signal
 
 import jax
@@ -168,10 +169,16 @@ def test_what_is_printed():
     assert "trained at a horizon of 4 (length=4); the memory reaches back 9" in text
     assert "half-life of memory: 8" in text
     assert "seed 1 8" in text
-    assert "from a horizon of 16 on the score is below what needs no memory" in text
+    assert "note: at a horizon of 16 the score is below what needs no memory" in text
     assert "note: left out" in text
     row = next(line.split() for line in text.splitlines() if line.startswith(" 8 "))
     assert row[:7] == ["8", "8", "0.75", "0.75", "to", "0.75", "0.50"]
+
+
+def test_only_horizons_below_the_memoryless_line_are_told_to_be():
+    found = found_of([[1.0], [0.2], [0.9], [0.1]], horizons=(4, 8, 1600, 3200))
+    told = "note: at a horizon of 8, 3,200 the score is below"
+    assert told in " ".join(report.sentences(found))
 
 
 def test_what_rises_again_is_told():
@@ -236,7 +243,9 @@ def test_no_half_life_without_memory(blind):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"factors": (0.5,)}, "factors=0.5 must be at least 1"),
+        ({"factors": (2, 0.5)}, "factors=0.5 must be at least 1"),
+        ({"factors": (2, math.inf)}, "factors=inf must be .* a finite number"),
+        ({"factors": (math.nan,)}, "factors=nan must be .* a finite number"),
         ({"episodes": 1}, "episodes=1 must be at least 2"),
         ({"field": "size"}, "no whole number called 'size'"),
     ],
@@ -251,6 +260,7 @@ def test_wrong_settings(tmp_path, settings, told):
     [
         (["--factors", "1,3", "--episodes", "20", "--seed", "5"], [4, 12], 5),
         (["--factors", "2", "--episodes", "20"], [4, 8], None),
+        (["--factors", "1,1.8,1.9,2", "--episodes", "20"], [4, 8], None),
     ],
 )
 def test_the_command(tmp_path, monkeypatch, capsys, evaluator, words, horizons, asked):

@@ -353,6 +353,11 @@ def test_where_it_is_played(monkeypatch, reach, gradient_steps, horizons):
     assert played_at(monkeypatch, found) == (horizons, 30, 9.0)
 
 
+def test_too_few_episodes_for_an_interval():
+    with pytest.raises(ConfigError, match="episodes=0 must be at least 2"):
+        play_beyond(a_verdict(1, None), 0)
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     used = "memory used"
     run = write_run(tmp_path, "env.length=4", verdicts=(used, "memory not shown"))
