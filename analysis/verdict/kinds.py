@@ -107,6 +107,11 @@ def classify(context: int, horizons: Horizons) -> Experiment:
     return "long-term" if context <= horizons.border else "mixed"
 
 
+def out_of_reach(reach: Reach, horizons: Horizons) -> bool:
+    """Whether every cue lies beyond K_eff, which makes it a control (equation 6)."""
+    return reach.effective is not None and reach.effective < horizons.fewest
+
+
 def knowledge_of(card: Card) -> Knowledge:
     """Declarative where one episode of one task is enough, procedural over several.
 

@@ -18,6 +18,7 @@ from analysis.verdict.kinds import (
     classify,
     horizons_of,
     memory_of,
+    out_of_reach,
     reach_of,
 )
 from envs.base import Environment
@@ -71,10 +72,10 @@ def propose(
 
 def _short(plan: Plan, reach: Reach, experiment: Experiment) -> Proposal | str:
     """Every cue within the context: K >= the most steps."""
-    horizons = horizons_of(plan.env.card)
     if experiment == "short-term":
-        told = f"this run: K = {reach.context}, {horizons}"
-        return Proposal("short-term", told, "")
+        played = horizons_of(plan.evaluation_env.card)
+        return Proposal("short-term", f"this run: K = {reach.context}, {played}", "")
+    horizons = horizons_of(plan.env.card)
     if reach.context == 1:
         values = {"memory": CONTROL, "memory.window": horizons.most}
         told = f"a window of K = {horizons.most} in place of the state, same horizons"
@@ -85,9 +86,9 @@ def _short(plan: Plan, reach: Reach, experiment: Experiment) -> Proposal | str:
 
 def _long(plan: Plan, reach: Reach, experiment: Experiment) -> Proposal | str:
     """Every cue beyond the context, and within what the mechanism reaches."""
-    horizons = horizons_of(plan.env.card)
     if experiment == "long-term":
-        told = f"this run: K = {reach.context}, {horizons}{_control(reach, horizons)}"
+        played = horizons_of(plan.evaluation_env.card)
+        told = f"this run: K = {reach.context}, {played}{_control(reach, played)}"
         return Proposal("long-term", told, "")
     return _first(plan, reach, "long-term", (reach.context, 0))
 
@@ -159,7 +160,7 @@ def _moved(plan: Plan, env: Environment, reach: Reach, tests: Experiment) -> Pro
 
 def _control(reach: Reach, horizons: Horizons) -> str:
     """What equation 6 rules out: long-term memory with xi beyond K_eff."""
-    if reach.effective is None or reach.effective >= horizons.fewest:
+    if not out_of_reach(reach, horizons):
         return ""
     return ", beyond all that this memory reaches: the control, which must fail"
 
@@ -180,13 +181,17 @@ def command_of(plan: Plan, values: Mapping[str, Any]) -> str:
 
     Args:
         plan: of the run.
-        values: settings by name; a new `memory` leaves the options of the old one.
+        values: settings by name; a new `memory` leaves the options of the old one, and
+            the parameters that it started from.
     """
     chosen = choices_of(plan.config, "the configuration")
     chosen.pop("experiment")
     words: dict[str, Any] = {**chosen, **_custom(plan.config), **differing(plan.config)}
+    if "start_from" in words:  # of which `differing` has the name alone
+        words["start_from"] = plan.config["start_from"]
     if "memory" in values:
-        words = {k: v for k, v in words.items() if not k.startswith("memory.")}
+        old = ("memory.", "start_from")
+        words = {k: v for k, v in words.items() if not k.startswith(old)}
     words = {k: v for k, v in words.items() if not k.startswith("evaluation.env")}
     words |= values
     texts = [f"{name}={_text(value)}" for name, value in words.items()]

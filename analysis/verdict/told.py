@@ -14,6 +14,7 @@ from analysis.verdict.kinds import (
     classify,
     horizons_of,
     knowledge_of,
+    out_of_reach,
 )
 from analysis.verdict.proposals import Proposal
 from envs.base import Card
@@ -61,6 +62,11 @@ class Verdict:
         return classify(self.reach.context, self.horizons)
 
     @property
+    def is_control(self) -> bool:
+        """Whether no cue lies within its memory's reach, so that it must fail."""
+        return out_of_reach(self.reach, self.horizons)
+
+    @property
     def knowledge(self) -> Knowledge:
         """What is remembered."""
         return knowledge_of(self.card)
@@ -98,20 +104,20 @@ class Verdict:
                     f"beyond (K = {context}, {span}), so the two kinds of memory "
                     "cannot be told apart"
                 )
-        if self.reach.effective == context:
+        effective = self.reach.effective
+        if self.is_control:
             return (
                 f"a control: {what} has every cue beyond its context (K = {context}, "
-                f"{span}) and nothing that reaches further, so it must fail"
+                f"{span}) and beyond all that its memory reaches (K_eff = {effective}),"
+                " so its memory must fail"
             )
+        bridge = "the memory's state, which reaches back without limit"
+        if effective is not None:
+            bridge = f"the stack of its layers, which reaches back {effective} steps"
         return (
             f"a long-term memory experiment: {what} has every cue beyond its context "
-            f"(K = {context}, {span}); what bridges it is the memory's state, which "
-            f"reaches back {self._back()}"
+            f"(K = {context}, {span}); what bridges it is {bridge}"
         )
-
-    def _back(self) -> str:
-        reach = self.reach.effective
-        return "without limit" if reach is None else f"{reach} steps"
 
     def _knowledge(self) -> str:
         return {
@@ -129,6 +135,11 @@ class Verdict:
         share = f"{len(self.used)} of {len(self.seeds)} seeds"
         if self.experiment == "none":
             return f"nothing is shown of memory, whatever was reached ({told})"
+        if self.is_control:
+            return (
+                "nothing is shown of memory, which does not reach the cue: "
+                f"{share} did without it ({told})"
+            )
         mixed = self.experiment == "mixed"
         kind = "memory of either kind" if mixed else f"{self.experiment} memory"
         return f"shown: {kind} in {share} ({told})"
@@ -165,6 +176,8 @@ class Verdict:
     def _played(self, field: str, point: Point) -> str:
         horizons = horizons_of(point.card)
         kind = classify(self.reach.context, horizons)
+        if out_of_reach(self.reach, horizons):
+            kind = "the control"
         told = evaluate.verdict(point.together, point.card)
         kept = ""
         if point.kept is not None:
@@ -179,6 +192,7 @@ class Verdict:
         """The same as plain values."""
         return {
             "experiment": self.experiment,
+            "control": self.is_control,
             "knowledge": self.knowledge,
             "context": self.reach.context,
             "effective_context": self.reach.effective,

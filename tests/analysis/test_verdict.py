@@ -201,6 +201,25 @@ def test_a_horizon_beyond_all_reach_is_a_control():
     assert "control" not in layers[0][1].why
 
 
+@pytest.mark.parametrize(("trained", "played"), [(5, 50), (50, 5)])
+def test_the_run_itself_is_told_by_what_it_was_evaluated_on(trained, played):
+    task = (f"env.length={trained}", f"+evaluation.env.length={played}")
+    plan = plan_of("memory=attention", "memory.window=16", *task)
+    experiment = "long-term" if played > trained else "short-term"
+    pair, _ = proposals.propose(plan, Reach(16, 16), experiment)
+    (itself,) = [proposal for proposal in pair if not proposal.command]
+    assert itself.tests == experiment
+    assert itself.why.startswith(f"this run: K = 16, xi = {played + 1}")
+
+
+def test_what_a_run_started_from_is_in_its_command():
+    plan = plan_of("memory=gru", "env.length=4")
+    plan.config["start_from"] = "runs/tmaze/gru-ppo/20261121-120000"
+    longer = proposals.command_of(plan, {"env.length": 8})
+    assert "start_from=runs/tmaze/gru-ppo/20261121-120000" in longer
+    assert "start_from" not in proposals.command_of(plan, {"memory": "attention"})
+
+
 def test_a_class_of_ones_own_in_a_command():
     target = "tests.agents.toy:Toy"
     config = {"env": {"target": target}, "memory": {}, "agent": {}, "plugins": ("a",)}
@@ -245,7 +264,11 @@ def test_long_term_is_not_said_where_the_context_covers_the_horizon():
         (1, None, "shown: long-term memory in 1 of 2 seeds (seed 0: memory used; "),
         (1, None, "which reaches back without limit"),
         (8, 22, "which reaches back 22 steps"),
+        (8, 22, "what bridges it is the stack of its layers"),
+        (8, 21, "a long-term memory experiment"),
+        (8, 20, "beyond all that its memory reaches (K_eff = 20), so its memory must"),
         (8, 8, "a control: gru on tmaze has every cue beyond its context"),
+        (8, 8, "nothing is shown of memory, which does not reach the cue: 1 of 2"),
         (
             8,
             8,
@@ -299,8 +322,11 @@ def test_what_was_played_beyond():
     tested = Retention("run", "tmaze", dial, [0], points, 63, ("left out",))
     *_, within, beyond, note = a_verdict(64, 64, horizon=4, tested=tested).sentences()
     assert within.startswith("played with length=4, K = 64, xi = 5, short-term: memory")
-    assert "length=64, K = 64, xi = 65, long-term: memory used (0.80 of" in beyond
+    assert "length=64, K = 64, xi = 65, the control: memory used (0.80" in beyond
     assert note == "note: left out"
+    found = a_verdict(16, 65, horizon=4, tested=tested)
+    assert "xi = 65, long-term: memory used" in found.sentences()[-2]
+    assert not found.record()["control"]
 
 
 # A run ------------------------------------------------------------------------
@@ -319,6 +345,7 @@ def test_a_run_without_memory(tmp_path):
     found = verdict(write_run(tmp_path, *words, verdicts=["memory not shown"]))
     assert found.used == []
     assert found.sentences()[0].startswith("a control: none on tmaze")
+    assert found.record()["control"]
 
 
 def played_at(monkeypatch, found):
