@@ -23,6 +23,8 @@ class Trained(NamedTuple):
         seeds: whose parameters these are.
         keys: of the seeds, `[seeds]`.
         params: leaves `[seeds, ...]`.
+        frozen: the seeds among them that stopped being finite; theirs are the last good
+            ones.
     """
 
     plan: Plan
@@ -30,6 +32,7 @@ class Trained(NamedTuple):
     seeds: list[int]
     keys: jax.Array
     params: Params
+    frozen: tuple[int, ...] = ()
 
     @property
     def step(self) -> int:
@@ -61,4 +64,5 @@ def restore(run: str | Path, plan: Plan, seed: Any = None) -> Trained:
         index = seeds.index(seed)
         params = jax.tree.map(lambda x: x[index : index + 1], params)
         keys, seeds = keys[index : index + 1], [seed]
-    return Trained(plan, notes["updates"], seeds, keys, params)
+    frozen = tuple(x for x in seeds if str(x - first) in notes["frozen"])
+    return Trained(plan, notes["updates"], seeds, keys, params, frozen)

@@ -111,6 +111,10 @@ def play_at(
         timer.start()
         points, notes = _play_all(trained, dial, horizons, episodes, stop)
         timer.cancel()
+    notes += [
+        f"seed {seed} stopped being finite in training, and was played as it was before"
+        for seed in trained.frozen
+    ]
     if not points:
         raise ConfigError(f"nothing was played of {run}: {notes[0]}")
     network = eqx.filter_eval_shape(trained.plan.agent.build_network, jax.random.key(0))

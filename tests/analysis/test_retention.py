@@ -11,8 +11,10 @@ from rich.console import Console
 
 import analysis.__main__
 from agents.convert import ConfigError
+from agents.load import load_plan
+from agents.running.files.stored import Stored
 from agents.running.playing import play_run
-from agents.running.trained import Trained
+from agents.running.trained import Trained, restore
 from analysis import retention as command
 from analysis.retention import playing, report, retention
 from analysis.retention.half_life import Interval
@@ -107,6 +109,13 @@ def test_time_that_is_spent_is_told(evaluator):
     assert found.notes == ("stopped before a horizon of 8: the time was spent.",)
     with pytest.raises(ConfigError, match="nothing was played of run: stopped before"):
         played("env.length=4", horizons=(4,), seconds=60)
+
+
+def test_a_seed_that_stopped_being_finite_is_told(evaluator):
+    trained = trained_on("env.length=4")._replace(frozen=(1,))
+    found = playing.play_at("run", trained, find_dial(trained.plan.env), (4,))
+    told = "seed 1 stopped being finite in training, and was played as it was before"
+    assert found.notes == (told,)
 
 
 def test_the_time_ends_by_itself(monkeypatch):
@@ -231,6 +240,14 @@ def test_equals_the_run_played_on_the_longer_task(solved):
     assert found.points[1].scores == played.scores
     assert found.points[0].kept.value > 0.9
     assert found.half_life.interval.value <= 8
+
+
+def test_which_seeds_stopped_being_finite(solved, monkeypatch):
+    plan, notes = load_plan(solved), Stored.notes
+    assert restore(solved, plan).frozen == ()
+    monkeypatch.setattr(Stored, "notes", lambda x: {**notes(x), "frozen": {"1": ""}})
+    assert restore(solved, plan).frozen == (1,)
+    assert restore(solved, plan, 0).frozen == ()
 
 
 def test_no_half_life_without_memory(blind):

@@ -162,9 +162,9 @@ def test_below_the_memoryless_line_counts_as_nothing_kept():
 
 
 def test_a_seed_that_fails_does_not_take_from_the_others():
-    worse = life([[1.0, 1.0], [0.9, -3.0], [0.0, -3.0]])
-    assert worse == life([[1.0, 1.0], [0.9, 0.0], [0.0, 0.0]])
-    assert worse.between == (4, 8)
+    worse = life([[1.0] * 4, [0.9, 0.9, 0.9, -3.0], [0.0, 0.0, 0.0, -3.0]])
+    assert worse == life([[1.0] * 4, [0.9, 0.9, 0.9, 0.0], [0.0] * 4])
+    assert worse.between == (8, 16)
 
 
 @pytest.mark.parametrize("last", [10, 40, 100])
