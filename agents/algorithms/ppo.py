@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.algorithms import minibatches
 from agents.algorithms.footprint import rollout_footprint
@@ -73,7 +73,8 @@ class PPO(Agent):
         gae_lambda: of generalised advantage estimation.
         clip_ratio: bound on the change of the probability ratio.
         clip_value: bound on the change of values per rollout; None for no bound.
-        entropy_coefficient: weight of the entropy bonus.
+        entropy_coefficient: weight of the entropy bonus, at the start.
+        anneal_entropy: whether it falls linearly to 0 over `total_updates`.
         value_coefficient: weight of the value loss, half the mean squared error.
         reconstruction_weight: weight of reconstructing observations (`Decoder`).
         max_gradient_norm: global norm to which gradients are clipped.
@@ -103,6 +104,7 @@ class PPO(Agent):
     clip_ratio: float = 0.1
     clip_value: float | None = None
     entropy_coefficient: float = 0.01
+    anneal_entropy: bool = False
     value_coefficient: float = 0.5
     reconstruction_weight: float = 0.0
     max_gradient_norm: float = 0.5
@@ -282,6 +284,7 @@ class PPO(Agent):
             batch,
             rollout.memory_states,
             update_keys(state)[1],
+            self.entropy_weight(state.updates),
         )
         params = with_statistics(params, statistics)
         return streams, rollout, batch, params, optimizer_state, losses
@@ -318,10 +321,11 @@ class PPO(Agent):
         batch: Batch,
         memory_states: MemoryState,
         key: PRNGKeyArray,
+        entropy_weight: float | Float[Array, ""] | None = None,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
         """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""
         return minibatches.learn(
-            self.loss,
+            functools.partial(self.loss, entropy_weight=entropy_weight),
             self.optimizer,
             params,
             optimizer_state,
@@ -333,8 +337,19 @@ class PPO(Agent):
             key=key,
         )
 
+    def entropy_weight(self, updates: Int[Array, ""]) -> float | Float[Array, ""]:
+        """Of the entropy bonus, after so many updates."""
+        if not self.anneal_entropy or self.total_updates is None:
+            return self.entropy_coefficient
+        left = 1 - updates.astype(jnp.result_type(float)) / self.total_updates
+        return self.entropy_coefficient * jnp.maximum(left, 0)
+
     def loss(
-        self, params: Params, memory_state: MemoryState, batch: Batch
+        self,
+        params: Params,
+        memory_state: MemoryState,
+        batch: Batch,
+        entropy_weight: float | Float[Array, ""] | None = None,
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """The clipped surrogate, value loss and entropy bonus of some sequences.
 
@@ -342,10 +357,13 @@ class PPO(Agent):
             params: arrays of the network.
             memory_state: the state that entered each sequence, a constant.
             batch: the sequences.
+            entropy_weight: of the bonus; None for `entropy_coefficient`.
 
         Returns:
             The loss to minimise, and metrics.
         """
+        if entropy_weight is None:
+            entropy_weight = self.entropy_coefficient
         steps = batch.transitions
         distribution, value, reconstruction = self.network(params).sequence_to_learn(
             jax.lax.stop_gradient(memory_state), steps.inputs
@@ -362,7 +380,7 @@ class PPO(Agent):
         total = (
             policy_loss
             + self.value_coefficient * value_loss
-            - self.entropy_coefficient * entropy
+            - entropy_weight * entropy
             + self.reconstruction_weight * reconstruction
         )
         return total, {

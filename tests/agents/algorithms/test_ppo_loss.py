@@ -95,6 +95,26 @@ def test_the_learning_rate_falls_to_zero_where_it_is_to(settings, rates):
     np.testing.assert_allclose(sizes[[0, half, 2 * half]], expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "shares"),
+    [
+        ({"total_updates": 4, "anneal_entropy": True}, (1, 0.75, 0)),
+        ({"total_updates": None, "anneal_entropy": True}, (1, 1, 1)),
+        ({"total_updates": 4}, (1, 1, 1)),
+    ],
+)
+def test_the_entropy_bonus_falls_to_zero_where_it_is_to(settings, shares):
+    """Read from the losses of updates: what total lacks of policy and value."""
+    agent = dataclasses.replace(case_of("gru").agent, **settings)
+    state, update = agent.init(jax.random.key(0)), jax.jit(agent.update)
+    for done, share in zip((0, 1, 5), shares, strict=True):
+        at = state._replace(updates=jnp.asarray(done, jnp.int32))
+        told = {name: float(x) for name, x in update(at)[1].items()}
+        bonus = told["loss/policy"] + agent.value_coefficient * told["loss/value"]
+        weight = (bonus - told["loss/total"]) / told["policy/entropy"]
+        assert weight == pytest.approx(share * agent.entropy_coefficient, abs=1e-6)
+
+
 def test_gradients_are_clipped_before_adam():
     """Adam in numpy; a factor on all gradients would be lost in it, unlike on some."""
     agent = dataclasses.replace(case_of("gru").agent, total_updates=None)
