@@ -1,6 +1,7 @@
 """The pair of experiments that tells short-term from long-term memory, as commands."""
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -128,11 +129,18 @@ def _other_context(plan: Plan, reach: Reach, tests: Experiment) -> Proposal | No
     value = None if option is None else plan.config["memory"].get(option)
     if option is None or not isinstance(value, int):
         return None
-    wanted = horizons.most if tests == "short-term" else horizons.border
-    value += wanted - reach.context
-    try:
+
+    def reached(value: int) -> Reach:
         build, _ = build_memory({**plan.config["memory"], option: value})
-        changed = reach_of(memory_of(dataclasses.replace(plan.agent, memory=build)))
+        return reach_of(memory_of(dataclasses.replace(plan.agent, memory=build)))
+
+    try:
+        unit = max(1, reached(value + 1).context - reach.context)  # a chunk has several
+        if tests == "short-term":
+            value += math.ceil((horizons.most - reach.context) / unit)
+        else:
+            value += math.floor((horizons.border - reach.context) / unit)
+        changed = reached(value)
     except (ConfigError, ValueError):  # a window that short is refused
         return None
     if classify(changed.context, horizons) != tests:

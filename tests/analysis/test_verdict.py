@@ -161,6 +161,10 @@ def proposed(*words):
             ("memory=attention", "env=bakker_tmaze", "num_seeds=3"),
             {"short-term": "memory.window=1000", "long-term": "env.length=64"},
         ),
+        (
+            ("memory=hcam", "env=bakker_tmaze"),
+            {"short-term": "memory.num_chunks=62", "long-term": "env.length=272"},
+        ),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, tuple) else "",
 )
