@@ -46,7 +46,8 @@ def moments_of(
         wanted[0] = False
     found = [np.flatnonzero(column) for column in wanted.T]
     kept = [_spaced(steps, most) for steps in found]
-    steps = np.full((max(map(len, kept), default=0), len(kept)), -1, np.int32)
+    most = max([1, *map(len, kept)])  # a row at least, to differentiate
+    steps = np.full((most, len(kept)), -1, np.int32)
     for episode, own in enumerate(kept):
         steps[: len(own), episode] = own
     left_out = sum(map(len, found)) - sum(map(len, kept))

@@ -87,8 +87,16 @@ def notes(found: Saliency) -> list[str]:
     """How to read it, and what could not be said."""
     plan, lines = found.trained.plan, []
     count = sum(moments.count for moments in found.moments)
-    if all(moments.told for moments in found.moments):
+    pairs = zip(found.trained.seeds, found.moments, strict=True)
+    untold = [f"{seed}" for seed, moments in pairs if not moments.told]
+    if not untold:
         lines.append(f"{count:,} decisions, those that the task names as such.")
+    elif "decision" in plan.agent.info_keys:
+        lines.append(
+            f"no episode of seed {', '.join(untold)} reached a decision that "
+            f"{plan.env_name} names, so there steps of every kind are looked at: "
+            f"{count:,} in all."
+        )
     else:
         lines.append(
             f"{plan.env_name} does not name its decisions, so steps of every kind are "

@@ -400,6 +400,18 @@ def test_without_named_decisions_all_steps_with_a_past_are_moments(named):
     np.testing.assert_array_equal(found.steps.T, [[1, 3, 4], [1, -1, -1]])
 
 
+def test_a_seed_without_any_moment_depends_on_nothing():
+    agent = small("ppo", envs.make("TMaze-v0", length=2))
+    inputs, action = sequence(agent, 3)
+    flags = np.array([[True, True], [False, False], [False, False]])
+    moments = moments_of(flags, None, 16)
+    assert moments.count == 0
+    steps = steps_of(inputs, action, flags)
+    found = Differentiator(agent)(weights(agent), steps, moments.steps)
+    shares = shares_of(found.gradient, moments, {"x": np.zeros((3, 2, 1), int)})
+    assert not found.gradient.any() and not len(shares.past) and not shares.dead
+
+
 def test_one_moment_is_the_last():
     assert moments_of(np.ones((6, 1), bool), None, 1).steps.tolist() == [[5]]
 
@@ -460,6 +472,17 @@ def test_the_files_of_a_solved_task(found):
     curve = events.Scalars("saliency/contribution by lag")
     assert [point.step for point in curve] == [1, 2, 3, 4]
     assert curve[3].value == pytest.approx(lags[3]["value"], 1e-5)
+
+
+def test_a_seed_that_reached_no_decision_is_told(found):
+    """Not that the task names none."""
+    told, other = found.moments
+    mixed = dataclasses.replace(
+        found, moments=[told, other._replace(told=False, steps=other.steps[:, :3])]
+    )
+    first = summary.notes(mixed)[0]
+    assert first.startswith("no episode of seed 1 reached a decision that tmaze names")
+    assert first.endswith("19 in all.")
 
 
 @pytest.mark.parametrize(
