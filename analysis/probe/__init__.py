@@ -25,7 +25,7 @@ from agents.running.trained import Trained, restore
 from analysis.probe import decoding, swapping
 from analysis.probe.disturbing import Disturbed, Disturber
 from analysis.probe.geometry import by_time, rank_of_states
-from analysis.probe.interval import Interval, over_seeds
+from analysis.probe.interval import Interval, limits_of, over_seeds
 from analysis.probe.recording import Recorder, Recording, needs_state
 from analysis.probe.report import Geometry, Report, tell, write
 from analysis.probe.twins import compare_twin
@@ -173,12 +173,11 @@ def _geometry(recorder: Recorder, recordings: list[Recording]) -> Geometry:
 
 def _together(found: list[list[Disturbed]], measure: str) -> list[Disturbed]:
     """The same strengths of several seeds as one."""
-    limits = (0.0, 1.0) if measure == "success" else ()
     return [
         Disturbed(
             same[0].strength,
             float(np.mean([x.share for x in same])),
-            over_seeds([x.score for x in same], *limits),
+            over_seeds([x.score for x in same], *limits_of(measure)),
         )
         for same in zip(*found, strict=True)
     ]

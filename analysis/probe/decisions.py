@@ -55,13 +55,15 @@ def candidates(
 ) -> tuple[Bool[np.ndarray, " streams"], np.ndarray]:
     """Streams whose memory can be swapped, and the value that counts of each.
 
-    They play on at the time of the swap and decide then or later; what counts is the
-    value at the decision. Where none decides, they cannot observe the variable at the
-    time, and what counts is the value then.
+    They play on at the time of the swap and decide then or later, on what they could
+    observe before it; what counts is the value at the decision. Where none decides,
+    they cannot observe the variable at the time, and what counts is the value then.
     """
     if first.found.any():
+        streams = np.arange(value.shape[1])
         able = steps.playing[time] & first.found & (first.time >= time)
-        return able, value[first.time, np.arange(value.shape[1])]
+        able &= first.time - age[first.time, streams] < time
+        return able, value[first.time, streams]
     return steps.playing[time] & (age[time] > 0), value[time]
 
 

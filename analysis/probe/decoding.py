@@ -29,8 +29,8 @@ class Lag(NamedTuple):
 
     Attributes:
         variable: its name.
-        measure: `accuracy` of discrete values, `R2` of continuous ones; the mean over
-            the entries of an array.
+        measure: `accuracy` of discrete values, the mean over the entries of an array;
+            `R2` of continuous ones, with all entries in units of their spread.
         first, last: steps since the value could be observed, both included.
         episodes: that it was judged on, over all seeds.
         chance: of the most frequent value; 0 for R2.

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from agents.keys import Use, key_for
 from agents.running.configuration.config import Plan
-from analysis.probe.interval import Interval, over_episodes
+from analysis.probe.interval import Interval, of_episodes
 from analysis.probe.playing import Player, Steps, View, where_streams
 from analysis.probe.recording import hidden_of
 from envs.spaces import children, sample
@@ -26,7 +26,7 @@ class Disturbed(NamedTuple):
 
     Attributes:
         strength: of it.
-        share: of steps whose observation the memory read disturbed.
+        share: of steps at which there was noise on what the memory read.
         score: success or return, as the task's card measures.
     """
 
@@ -97,7 +97,7 @@ class Disturber:
         for strength in STRENGTHS:
             steps, _ = self.play(params, strength, spread, seed_key=seed_key)
             share = float(steps.told[steps.playing].mean())
-            score = over_episodes(steps.measured(self._measure))
+            score = of_episodes(self._measure, steps.measured(self._measure))
             found.append(Disturbed(strength, share, score))
         return found
 

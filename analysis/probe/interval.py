@@ -11,6 +11,9 @@ from agents.running.output.results import t_95
 
 _Z95 = 1.959964
 
+SHARES = (0.0, 1.0)
+"""What a share cannot be below and above."""
+
 
 class Interval(NamedTuple):
     """A number and the ends of its 95 % interval."""
@@ -40,6 +43,19 @@ def of_share(hits: int, trials: int) -> Interval | None:
     inner = share * (1 - share) / trials + z**2 / (4 * trials**2)
     half = z * math.sqrt(inner) / (1 + z**2 / trials)
     return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def of_episodes(measure: str, values: Float[np.ndarray, " episodes"]) -> Interval:
+    """The mean of a measure: with Wilson's interval if it is success, else normal."""
+    share = None
+    if measure == "success":
+        share = of_share(int(values.sum()), len(values))
+    return over_episodes(values) if share is None else share
+
+
+def limits_of(measure: str) -> tuple[float, float]:
+    """What the mean of a measure cannot be below and above."""
+    return SHARES if measure == "success" else (-math.inf, math.inf)
 
 
 def of_ratio(

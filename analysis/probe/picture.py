@@ -104,8 +104,9 @@ def _noise(axes: Any, report: Report) -> None:
 
 def _swaps(axes: Any, swaps: list[Any]) -> None:
     names = ("as_other", "as_own", "before", "after")
-    labels = ("decides as\nthe other", "decides as\nits own", "with own\nmemory")
-    labels += ("with other's\nmemory",)
+    score = swaps[0].measure
+    labels = ("decides as\nthe other", "decides as\nits own")
+    labels += (f"{score} with\nown memory", f"{score} with\nother's memory")
     width = 0.8 / len(swaps)
     for index, swap in enumerate(swaps):
         for place, name in enumerate(names):
@@ -128,4 +129,4 @@ def _swaps(axes: Any, swaps: list[Any]) -> None:
     axes.set_title(
         f"swapped memories: {', '.join(x.variable for x in swaps)}", fontsize=10
     )
-    axes.set_ylabel("share, success or return")
+    axes.set_ylabel(f"share, {score}" if score != "success" else "share")

@@ -199,12 +199,13 @@ def _disturbed(report: Report) -> Table:
     rows = [
         (f"{x.strength:g}", f"{x.share:.0%}", shown(x.score)) for x in report.disturbed
     ]
-    return title, ("strength", "observations disturbed", report.measure), rows
+    return title, ("strength", "steps with noise", report.measure), rows
 
 
 def _swaps(swaps: list[Swap]) -> Table:
     header = ("hidden", "before step", "streams", "would differ", "as the other")
-    header += ("as its own", "own memory", "other's memory", "implied")
+    score = swaps[0].measure  # the task's, whatever the variable
+    header += ("as its own", f"{score} with own", f"{score} with other's", "implied")
     rows = [
         (
             swap.variable,

@@ -1,5 +1,6 @@
 """Whether behaviour follows the memory: two streams are given each other's."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,14 @@ from analysis.probe.decisions import (
     swap_time,
 )
 from analysis.probe.decoding import CHOICES, FEWEST
-from analysis.probe.interval import Interval, of_share, over_episodes, over_seeds
+from analysis.probe.interval import (
+    SHARES,
+    Interval,
+    limits_of,
+    of_episodes,
+    of_share,
+    over_seeds,
+)
 from analysis.probe.playing import Player, Steps, View, where_streams
 from analysis.probe.recording import features_of, hidden_of, widths
 
@@ -37,7 +45,8 @@ class Swap(NamedTuple):
             given; None where the task tells no decisions, where hardly any two streams
             see the same at theirs, or where actions are continuous.
         as_own: share of these that decided as with their own memory.
-        before: success or return with the own memory.
+        measure: `success`, or `return` where the task tells none.
+        before: that, with the own memory.
         after: the same with the other's.
         implied: success if all decided as the other did, and only a decision that
             succeeded with the own memory can succeed; None for returns, or as above.
@@ -49,6 +58,7 @@ class Swap(NamedTuple):
     differing: int
     as_other: Interval | None
     as_own: Interval | None
+    measure: str
     before: Interval
     after: Interval
     implied: float | None
@@ -134,17 +144,11 @@ def _scored(
     name: str, time: int, chosen: np.ndarray, alone: Steps, swapped: Steps
 ) -> Swap:
     """How the swapped streams did, with their own memories and with the others'."""
-    before, after = (_score(x, chosen) for x in (alone, swapped))
-    return Swap(name, time, len(chosen), 0, None, None, before, after, None)
-
-
-def _score(steps: Steps, chosen: np.ndarray) -> Interval:
-    told = steps.successes
-    if told is None:
-        return over_episodes(steps.returns[chosen])
-    share = of_share(int(told[chosen].sum()), len(chosen))
-    assert share is not None  # some were chosen
-    return share
+    measure = "return" if alone.success is None else "success"
+    before, after = (
+        of_episodes(measure, x.measured(measure)[chosen]) for x in (alone, swapped)
+    )
+    return Swap(name, time, len(chosen), 0, None, None, measure, before, after, None)
 
 
 def _decided(
@@ -184,21 +188,24 @@ def together(found: list[list[Swap]]) -> list[Swap]:
         if all(name in other for other in by_name):
             same = [other[name] for other in by_name]
             implied = [x.implied for x in same if x.implied is not None]
+            limits = limits_of(swap.measure)
             merged.append(
                 swap._replace(
                     time=int(np.median([x.time for x in same])),
                     streams=sum(x.streams for x in same),
                     differing=sum(x.differing for x in same),
                     implied=float(np.mean(implied)) if implied else None,
-                    **{
-                        field: _merged([getattr(x, field) for x in same])
-                        for field in ("as_other", "as_own", "before", "after")
-                    },
+                    as_other=_merged([x.as_other for x in same], SHARES),
+                    as_own=_merged([x.as_own for x in same], SHARES),
+                    before=_merged([x.before for x in same], limits),
+                    after=_merged([x.after for x in same], limits),
                 )
             )
     return merged
 
 
-def _merged(parts: list[Interval | None]) -> Interval | None:
+def _merged(
+    parts: Sequence[Interval | None], limits: tuple[float, float]
+) -> Interval | None:
     known = [x for x in parts if x is not None]
-    return over_seeds(known) if known else None
+    return over_seeds(known, *limits) if known else None

@@ -67,7 +67,8 @@ def compare_twin(
         None where the task has no twin.
 
     Raises:
-        ConfigError: runs are given that are not on the twin, or it has none.
+        ConfigError: runs are given that are not on the twin, or of which there is
+            nothing to compare, or it has none.
     """
     changed = twin_of(env, config)
     if changed is None:
@@ -88,12 +89,23 @@ def compare_twin(
     )
     runs = [_checked(read_run(other), wanted, told) for other in others]
     same = [x for x in runs if x.config["memory"] == config["memory"]]
-    blind = [x for x in runs if x.config["memory"].get("name") == "none"]
+    blind = [x for x in runs if _memory_of(x) == "none"]
+    if max(len(same), len(blind)) > 1 or len(same) + len(blind) < len(runs):
+        raise ConfigError(
+            f"--twin takes one run of this memory, {_memory_of(run)} with the same "
+            f"settings, and one of none; given were "
+            f"{', '.join(f'{x.directory} ({_memory_of(x)})' for x in runs)}."
+        )
     if same:
         found = found._replace(gap=_difference(same[0], run, found.measure))
     if same and blind:
         found = found._replace(bias=_difference(same[0], blind[0], found.measure))
     return found
+
+
+def _memory_of(run: Run) -> str:
+    """The name of a run's memory."""
+    return str(run.config["memory"].get("name"))
 
 
 def _changed(config: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:

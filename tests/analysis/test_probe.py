@@ -21,6 +21,7 @@ from agents.running.overrides import compose_config
 from analysis import probe
 from analysis.probe import disturbing, playing, recording, twins
 from analysis.probe.disturbing import Disturber
+from analysis.probe.interval import of_share
 from analysis.probe.playing import Steps, where_streams
 from analysis.probe.recording import Recorder, features_of
 from analysis.probe.swapping import Swapper
@@ -81,7 +82,7 @@ def test_behaviour_follows_the_memory(report):
     assert swap.streams > 2 * EPISODES * 0.8 and swap.differing >= 0.95 * swap.streams
     assert swap.as_other.value >= 0.95 and swap.as_own.value <= 0.05
     assert swap.before.value >= 0.95 and swap.after.value <= 0.05
-    assert swap.implied <= 0.05
+    assert swap.implied <= 0.05 and swap.measure == "success"
 
 
 def test_noise_is_on_all_but_the_cue(report):
@@ -119,7 +120,8 @@ def test_every_table_is_told(report, capsys):
 
     probe.tell(report, Console(markup=False, width=300))
     told = capsys.readouterr().out
-    for word in ("goal", "3-4", "untrained memory", "effective rank", "as the other"):
+    words = ("goal", "3-4", "untrained memory", "effective rank", "as the other")
+    for word in (*words, "success with own"):
         assert word in told
     assert "over seeds (Student's t)" in told
 
@@ -343,6 +345,15 @@ def test_noise_is_as_strong_as_it_says_and_stays_in_the_space():
     jax.tree.map(np.testing.assert_array_equal, calm, seen)
 
 
+def test_that_none_succeeds_under_noise_is_not_certain(policy, monkeypatch):
+    plan, params, key = policy
+    monkeypatch.setattr(disturbing, "STRENGTHS", (0.0,))
+    disturber = Disturber(plan, episodes=20, limit=2)  # none is over by then
+    monkeypatch.setattr(disturber, "_measure", "success")
+    [found] = disturber(params, np.full(2, 0.4, np.float32), seed_key=key)
+    assert found.score == of_share(0, 20) and found.score.upper > 0.1
+
+
 def test_a_cue_is_what_has_age_nought():
     start = jnp.array([True, False, False])
     hidden = {"a": (start, jnp.array([1, 0, 2])), "b": (start, jnp.array([1, 1, 3]))}
@@ -389,6 +400,10 @@ def test_gap_and_bias(tmp_path):
     assert bare is not None and bare.gap is None and bare.bias is None
     with pytest.raises(ConfigError, match="was not trained on the fully observable"):
         twins.compare_twin(env, config, read_run(run), [run])
+    other = saved(tmp_path / "other", ["memory=lstm", seen], 0.9, 0.0)
+    for given in ([same, other], [same, none, none], [same, same]):
+        with pytest.raises(ConfigError, match=r"this memory, gru with .* one of none"):
+            twins.compare_twin(env, config, read_run(run), given)
 
 
 def test_which_tasks_have_a_twin(solved):

@@ -13,6 +13,7 @@ from analysis.probe import decoding, geometry, interval, ridge
 from analysis.probe.decisions import candidates, first_decisions, partners, swap_time
 from analysis.probe.playing import Steps
 from analysis.probe.recording import MOST, Recording, Sketch, numbers_of
+from analysis.probe.swapping import Swap, together
 
 
 @pytest.fixture
@@ -273,6 +274,26 @@ def test_a_share_of_few_trials_is_uncertain_even_at_its_end():
     assert interval.of_share(0, 0) is None
 
 
+def test_the_mean_of_episodes_is_a_share_where_it_is_of_success():
+    always = np.ones(10)
+    assert interval.of_episodes("success", always) == interval.of_share(10, 10)
+    assert interval.of_episodes("return", always) == (1, 1, 1)
+
+
+def test_swaps_of_several_seeds_are_shares_but_for_returns():
+    parts = [interval.Interval(x, x, x) for x in (0.9, 1.0)]
+    swaps = [
+        [Swap("x", 2, 50, 40, part, part, measure, part, part, None)]
+        for measure in ("success", "return")
+        for part in parts
+    ]
+    for found, ends in ((swaps[:2], (0.0, 1.0)), (swaps[2:], (-math.inf, math.inf))):
+        [swap] = together(found)
+        assert swap.as_other == interval.over_seeds(parts, 0.0, 1.0) == swap.as_own
+        assert swap.before == interval.over_seeds(parts, *ends) == swap.after
+    assert interval.over_seeds(parts).upper > 1  # what a share cannot be
+
+
 def test_the_bootstrap_draws_whole_episodes(rng):
     hits = rng.integers(0, 2, 400).astype(float)
     found = interval.of_ratio(50 * hits, np.full(400, 50.0))  # 50 equal steps each
@@ -325,14 +346,16 @@ def test_partners_differ_and_are_each_others(rng):
 
 
 def test_who_may_swap_decides_later():
-    playing = np.ones((3, 4), bool)
+    playing = np.ones((3, 5), bool)
     playing[1:, 0] = False
-    decision = np.array([[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]], bool)
-    age = np.ones((3, 4), int)
-    value = np.arange(12).reshape(3, 4)
+    decision = np.array([[0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 0, 1]], bool)
+    age = np.full((3, 5), 2)
+    age[:, 4] = 1
+    value = np.arange(15).reshape(3, 5)
     steps = steps_of(playing, decision=decision)
     able, wanted = candidates(steps, first_decisions(steps, age), 1, value, age)
-    assert able.tolist() == [False, False, True, False]  # gone, too early, -, never
+    # Gone, too early, as it should be, never, on what is seen after the swap.
+    assert able.tolist() == [False, False, True, False, False]
     assert wanted[2] == value[2, 2]
 
 
