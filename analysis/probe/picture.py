@@ -17,6 +17,8 @@ COLORS = {
 GREY = "#777777"
 MOST = 6
 """Hidden variables that are drawn."""
+FLAT = 8
+"""Ranges of lags whose names fit beside each other."""
 
 
 def draw(report: Report) -> Any:
@@ -65,7 +67,9 @@ def _readouts(axes: Any, lags: list[Lag]) -> None:
         )
     chance = [lag.chance for lag in lags]
     axes.plot(places, chance, ":", color=GREY, label="chance")
-    axes.set_xticks(places, list(map(lag_range, lags)))
+    axes.set_xticks(places, list(map(lag_range, lags)), fontsize=7)
+    if len(lags) > FLAT:
+        axes.tick_params(axis="x", labelrotation=90)
     axes.set_ylim(max(min(0, *chance), -0.05), 1.03)
     axes.set_xlabel("steps since it was seen")
     axes.set_ylabel("accuracy" if lags[0].measure == "accuracy" else "R²")
@@ -129,4 +133,6 @@ def _swaps(axes: Any, swaps: list[Any]) -> None:
     axes.set_title(
         f"swapped memories: {', '.join(x.variable for x in swaps)}", fontsize=10
     )
-    axes.set_ylabel(f"share, {score}" if score != "success" else "share")
+    if score == "success":
+        axes.set_ylim(0, 1.1)  # room for the numbers above
+    axes.set_ylabel("share" if score == "success" else f"share, {score}")

@@ -1,6 +1,7 @@
 """What a probe says of a run that solved a T-maze, and of small agents."""
 
 import argparse
+import itertools
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium import spaces
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -19,9 +21,17 @@ from agents.keys import Use, key_for
 from agents.running.configuration.config import build
 from agents.running.overrides import compose_config
 from analysis import probe
-from analysis.probe import disturbing, playing, recording, twins
+from analysis.probe import (
+    decoding,
+    disturbing,
+    picture,
+    playing,
+    recording,
+    twins,
+)
+from analysis.probe.decoding import Lag
 from analysis.probe.disturbing import Disturber
-from analysis.probe.interval import of_share
+from analysis.probe.interval import Interval, of_share
 from analysis.probe.playing import Steps, where_streams
 from analysis.probe.recording import Recorder, features_of
 from analysis.probe.swapping import Swapper
@@ -113,6 +123,26 @@ def test_what_is_written(report, tmp_path):
         [x.state.value for x in report.lags]
     )
     assert events.Tags()["images"] == ["probe"]
+
+
+@pytest.mark.parametrize("longest", [128, 2000])
+def test_names_of_lags_do_not_overlap(longest):
+    one = Interval(0.5, 0.4, 0.6)
+    lags = [
+        Lag("x", "R2", first, last, 60, 0.0, one, one, one)
+        for first, last in decoding.lags(longest)
+    ]
+    figure = Figure(figsize=(4.6, 3.3), layout="constrained")
+    picture._readouts(figure.subplots(), lags)
+    figure.draw_without_rendering()
+    boxes = [x.get_window_extent() for x in figure.axes[0].get_xticklabels()]
+    assert len(boxes) == len(lags)
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+def test_bars_of_shares_reach_from_nought_to_one(report):
+    bars = picture.draw(report).axes[-1]
+    assert bars.get_ylim() == (0, 1.1) and bars.get_ylabel() == "share"
 
 
 def test_every_table_is_told(report, capsys):
