@@ -18,7 +18,7 @@ from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import closeness, distance, let_go, paid
+from envs.robot.touch import RISEN, closeness, distance, let_go, paid
 
 PHASES = ("there", "wait", "back")
 THERE, WAIT, BACK = range(3)
@@ -71,8 +71,12 @@ class TakeItBack(RobotTask):
     Where the original differs: nothing is put anywhere and nothing waits; and the cube
     need only come by its start, in motion or in the hand, so that a way along all three
     areas succeeds. Both hold here with `committed=False`. There, goal and start overlap
-    for a few, and coming into one may be coming into both. Its older line has
-    `max_steps=180`, and pays being at the right side of the cube within 1 cm, not 3.
+    for a few, and coming into one may be coming into both. It pays 29 of the 30 of a
+    success for staying with the cube at its start, which is one there; here that is no
+    answer, and who is paid for it never rises. So with `committed` a success is worth
+    60, and a cube that is back and let go pays the rest as long as it lies there, and
+    up to 15 for the hand's height. Its older line has `max_steps=180`, and pays being
+    at the right side of the cube within 1 cm, not 3.
 
     Attributes:
         wait: fewest and most steps.
@@ -87,7 +91,7 @@ class TakeItBack(RobotTask):
 
     @property
     def _value(self) -> float:
-        return 30.0
+        return 60.0 if self.committed else 30.0
 
     @property
     def _smoothness(self) -> tuple[float, float, float]:
@@ -171,7 +175,29 @@ class TakeItBack(RobotTask):
         success = answered & back
         if not self.committed:
             success = back & (task.reached_at >= 0)
-        return task, Outcome(success, answered & ~back, _shaped(task, world))
+        return task, Outcome(success, answered & ~back, self._shaped(task, world))
+
+    def _shaped(self, task: TakeItBackEpisode, world: World) -> Float[Array, ""]:
+        """The original's terms: to the goal from behind, back from before it.
+
+        And with `committed` for rising from a cube that is back.
+        """
+        place = world.position[_CUBE]
+        from_start, from_goal = _apart(task, world)
+        behind = place.at[0].add(-_HALF - 0.005)
+        before = place.at[0].add(_HALF + 0.01)
+        pushing, pulling = distance(world, behind), distance(world, before)
+        near, nearer = closeness(from_goal, 5.0), closeness(from_start, 5.0)
+        there = 2.0 * closeness(pushing, 5.0) + 1.5 * near
+        there += paid(pushing < 0.03, 5.0 * near)
+        back = 10.0 * closeness(pulling, 5.0)
+        back += 4.0 * closeness(distance(world, place), 6.0)
+        back += paid(pulling < 0.03, 15.0 * nearer)
+        if self.committed:
+            left = (from_start < RADIUS) & (world.held != _CUBE)
+            risen = jnp.minimum(world.gripper.position[2] / RISEN, 1.0)
+            back = jnp.where(left, 14.0 + 15.0 * nearer + 15.0 * risen, back)
+        return jnp.where(task.reached_at >= 0, back, there)
 
     def _aim(
         self, task: TakeItBackEpisode, world: World, time: Int[Array, ""]
@@ -243,21 +269,6 @@ def _drag(world: World, place: Float[Array, "2"]) -> Float[Array, "5"]:
     held = world.held == _CUBE
     carried = handling.carry(world, _CUBE, goal, _HALF)
     return jnp.where(held, carried, handling.pick(world, _CUBE))
-
-
-def _shaped(task: TakeItBackEpisode, world: World) -> Float[Array, ""]:
-    """The original's dense reward: to the goal from behind, back from before it."""
-    place = world.position[_CUBE]
-    from_start, from_goal = _apart(task, world)
-    behind = place.at[0].add(-_HALF - 0.005)
-    before = place.at[0].add(_HALF + 0.01)
-    pushing, pulling = distance(world, behind), distance(world, before)
-    near, nearer = closeness(from_goal, 5.0), closeness(from_start, 5.0)
-    there = 2.0 * closeness(pushing, 5.0) + 1.5 * near
-    there += paid(pushing < 0.03, 5.0 * near)
-    back = 10.0 * closeness(pulling, 5.0) + 4.0 * closeness(distance(world, place), 6.0)
-    back += paid(pulling < 0.03, 15.0 * nearer)
-    return jnp.where(task.reached_at >= 0, back, there)
 
 
 def _blind() -> Return:

@@ -227,7 +227,7 @@ def test_a_sweep_comes_by_every_start():
 
 
 def formula(before, after):
-    """The dense reward of the original."""
+    """The dense reward of the original, but for a cube that is back and let go."""
     world, task = after.world, after.task
     cube = np.asarray(world.position[1], np.float64)
     tool = np.asarray(world.gripper.position, np.float64)
@@ -242,6 +242,8 @@ def formula(before, after):
         contact = 1 - np.tanh(6 * np.linalg.norm(cube - tool))
         reward = 10 * (1 - np.tanh(5 * pull)) + 4 * contact
         reward += (pull < 0.03) * 15 * (1 - np.tanh(5 * begin))
+        if begin < RADIUS and int(world.held) != 1:  # ours, where that is no answer yet
+            reward = 14 + 15 * (1 - np.tanh(5 * begin)) + 15 * min(tool[2] / 0.1, 1)
     action, last = np.asarray(after.action), np.asarray(before.action)
     speed = np.linalg.norm(np.asarray(world.gripper.velocity)) / 0.75
     rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.01 * np.tanh(2 * speed)
@@ -255,8 +257,28 @@ def test_dense_reward_by_the_formula():
             continue  # judged before the cube is put in the middle
         assert reward == pytest.approx(formula(before, after), abs=1e-4)
     left = TASK.max_steps - int(steps[-1][0].time)
-    assert steps[-1][3] == pytest.approx(30 * left)
+    assert steps[-1][3] == pytest.approx(60 * left)
     assert played(away=True)[-1][3] == 0
+
+
+def test_staying_with_the_cube_is_worth_less_than_the_answer():
+    """By half, with the cube where it was, held or not; and to rise pays at once."""
+
+    def paid(env=TASK, **changes):
+        state = back(**changes)
+        state = with_task(state, goal=state.task.start + 0.2)
+        tool = state.world.position[1] + jnp.array([0.03, 0.0, 0.0])
+        tool = tool.at[2].set(state.world.gripper.position[2])
+        gripper = state.world.gripper._replace(position=tool)
+        world = state.world._replace(gripper=gripper)
+        return float(env._shaped(state.task, world))
+
+    held, ours, original = jnp.int32(1), TASK._value, ORIGINAL._value
+    assert paid(height=0.02, held=held) == pytest.approx(28.5, abs=0.5)
+    assert paid(height=0.02, held=held) < 0.5 * ours
+    assert paid(height=0.02) < paid(height=0.05) < paid(height=0.09) < 0.75 * ours
+    assert paid(height=0.09, held=held) < paid(height=0.02, held=held)
+    assert paid(ORIGINAL, height=0.02) == paid(height=0.02, held=held) < original
 
 
 def test_bad_parameters():
