@@ -24,7 +24,14 @@ import agents
 import envs
 from agents.running.overrides import compose_config
 from benchmarks.learning import read_curves
-from benchmarks.rows import Row, Rows, arguments, fill_grid, interval
+from benchmarks.rows import (
+    Row,
+    Rows,
+    arguments,
+    fill_grid,
+    interval,
+    without_memory,
+)
 
 AGENTS = ("ppo", "dqn", "pqn", "sac")
 TASKS = (
@@ -114,28 +121,7 @@ def table(rows: Rows) -> str:
                     f"| {task} | {memory} | {agent} | {' | '.join(cells)} | "
                     f"{equal} | {row['all_seconds']}{settings} |"
                 )
-    too_good = cheats(rows)
-    checked = sum(row["memory"] == "none" for row in rows.values())
-    if too_good:
-        lines += ["", f"More than memoryless without memory: {', '.join(too_good)}."]
-    elif checked:
-        lines += [
-            "",
-            f"Without memory none of {checked} exceeds the memoryless return.",
-        ]
-    return "\n".join(lines)
-
-
-def cheats(rows: Rows) -> list[str]:
-    """Rows without memory whose lower bound exceeds the memoryless return."""
-    found = []
-    for name, row in rows.items():
-        memoryless = envs.make(f"{row['task']}-v0").card.memoryless.value
-        if row["memory"] == "none" and memoryless is not None:
-            mean, half = interval(row["last"])
-            if mean - half > memoryless:
-                found.append(name)
-    return found
+    return "\n".join([*lines, *without_memory(rows)])
 
 
 def name_of(agent: str, task: str, memory: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import envs
 import memory_models
 from agents.running.output.results import t_95
 
@@ -163,3 +164,23 @@ def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:
         return float(np.mean(returns)), math.inf
     half = t_95(count - 1) * np.std(returns, ddof=1) / math.sqrt(count)
     return float(np.mean(returns)), float(half)
+
+
+def without_memory(rows: Rows) -> list[str]:
+    """Lines under a table: whether a row without memory has more than it can.
+
+    That is, whether its lower bound exceeds the card's memoryless return or share.
+    """
+    blind = {name: row for name, row in rows.items() if row["memory"] == "none"}
+    found = []
+    for name, row in blind.items():
+        memoryless = envs.make(f"{row['task']}-v0").card.memoryless.value
+        mean, half = interval(row["last"])
+        if memoryless is not None and mean - half > memoryless:
+            found.append(name)
+    if found:
+        return ["", f"More than memoryless without memory: {', '.join(found)}."]
+    if not blind:
+        return []
+    told = "exceeds what memoryless policies reach."
+    return ["", f"Without memory none of {len(blind)} {told}"]

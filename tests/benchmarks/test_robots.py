@@ -38,6 +38,14 @@ def test_a_row_of_the_table():
     assert line == "| RememberColor3 | gru | 0.90 ± 0.00 | 0.333 | - | 3 M | 60 |"
 
 
+def test_what_exceeds_memoryless_without_memory_is_named():
+    row = row_of([[0.0, 0.3]] * 3, memory="none")
+    told = robots.table({"RememberColor3, none": row})
+    assert told.endswith("none of 1 exceeds what memoryless policies reach.")
+    told = robots.table({"RememberColor3, none": row | {"last": [0.4, 0.41, 0.4]}})
+    assert told.endswith("without memory: RememberColor3, none.")
+
+
 @pytest.mark.slow
 def test_a_row_is_measured(tmp_path, monkeypatch):
     monkeypatch.setitem(robots.TASKS, "RememberColor3", 4_096)
@@ -45,9 +53,11 @@ def test_a_row_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(robots, "POINTS", 2)
     path = tmp_path / "rows.json"
     words = [f"run_directory={tmp_path}", "agent.num_envs=16", "evaluation.episodes=8"]
+    words += ["agent.num_minibatches=4"]
     command = ["robots", "--results", str(path), "--tasks", "RememberColor3"]
-    monkeypatch.setattr("sys.argv", [*command, "--memories", "gru", *words])
+    monkeypatch.setattr("sys.argv", [*command, "--memories", "gru,none", *words])
     robots.main()
-    row = json.loads(path.read_text())["RememberColor3, gru"]
+    row, blind = json.loads(path.read_text()).values()
     assert len(row["last"]) == len(row["successes"]) == 2
     assert row["steps"][-1] >= 4_096 and row["settings"] == words[1:]
+    assert 4_096 <= row["steps"][-1] < 3 * 4_096 <= blind["steps"][-1]
