@@ -12,6 +12,7 @@ is passed over unless its size, task or memory is named. `--picture FILE` draws 
 models of a size beside each other.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def measure(size: str, memory: str, task: str, words: Sequence[str] = ()) -> Row
         tried += [f"seed={SEARCH_SEED}", "num_seeds=2", "evaluation.interval=null"]
         values = measured(agents.run(compose_config([*own, *tried]), _QUIET))
         found[f"{factor:.2g}"] = round(float(np.mean(values)), 4)
-    best = max(FACTORS, key=lambda factor: found[f"{factor:.2g}"])
+    best = best_of(found)
     chosen = f"agent.learning_rate={rate * best:.3g}"
     result = agents.run(compose_config([*own, chosen]), _QUIET)
     record = result.record()
@@ -78,6 +79,11 @@ def measure(size: str, memory: str, task: str, words: Sequence[str] = ()) -> Row
         "seconds": round(time.time() - began),
         "settings": [x for x in words if not x.startswith("run_directory=")],
     }
+
+
+def best_of(found: Mapping[str, float]) -> float:
+    """The factor with the highest value, of equals the one nearest to the default."""
+    return max(FACTORS, key=lambda x: (found[f"{x:.2g}"], -abs(math.log(x))))
 
 
 _QUIET = Console(quiet=True)

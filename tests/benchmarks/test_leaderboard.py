@@ -34,6 +34,15 @@ def test_the_score_is_between_the_cards_numbers(task):
     np.testing.assert_allclose(leaderboard.score_of(row), [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("found", "factor"),
+    [((0.1, 0.2, 0.3), 3), ((0.3, 0.2, 0.1), 1 / 3), ((0, 0, 0), 1), ((0, 1, 1), 1)],
+)
+def test_the_best_learning_rate_or_the_default(found, factor):
+    names = ("0.33", "1", "3")
+    assert leaderboard.best_of(dict(zip(names, found, strict=True))) == factor
+
+
 def test_the_tasks_are_of_four_kinds():
     kinds = [envs.make(f"{task}-v0").card.memory for task in TASKS]
     assert kinds == ["object", "spatial", "sequential", "capacity"]
