@@ -284,7 +284,7 @@ class PPO(Agent):
             batch,
             rollout.memory_states,
             update_keys(state)[1],
-            self.entropy_weight(state.updates),
+            entropy_weight=self.entropy_weight(state.updates),
         )
         params = with_statistics(params, statistics)
         return streams, rollout, batch, params, optimizer_state, losses
@@ -321,6 +321,7 @@ class PPO(Agent):
         batch: Batch,
         memory_states: MemoryState,
         key: PRNGKeyArray,
+        *,
         entropy_weight: float | Float[Array, ""] | None = None,
     ) -> tuple[Params, optax.OptState, dict[str, Array]]:
         """Epochs of minibatches of whole sequences; metrics `[epochs, minibatches]`."""

@@ -80,9 +80,9 @@ class TellingAgent(PPO):
         tell("act", key)
         return super().act(*arguments, key=key, exploration=exploration)
 
-    def learn(self, *arguments):
+    def learn(self, *arguments, **settings):
         tell("learn", arguments[-1])
-        return super().learn(*arguments)
+        return super().learn(*arguments, **settings)
 
 
 def plan_of(agent):
