@@ -26,6 +26,7 @@ from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
 from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
+from agents.experience.exploration import annealed
 from agents.experience.normalize import (
     normalized,
     with_statistics,
@@ -342,8 +343,7 @@ class PPO(Agent):
         """Of the entropy bonus, after so many updates."""
         if not self.anneal_entropy or self.total_updates is None:
             return self.entropy_coefficient
-        left = 1 - updates.astype(jnp.result_type(float)) / self.total_updates
-        return self.entropy_coefficient * jnp.maximum(left, 0)
+        return annealed(self.entropy_coefficient, 0.0, updates, self.total_updates)
 
     def loss(
         self,

@@ -33,6 +33,7 @@ from agents.algorithms.replaying import (
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, memory_context
 from agents.base import Agent, Gathering, Inputs, MemoryState, Params
+from agents.experience.exploration import annealed
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
 from agents.experience.returns import n_step_returns
@@ -343,10 +344,10 @@ class SAC(Agent):
         if self.policy.kind == "gaussian":
             radius = 0.5 * (np.asarray(self.policy.high) - np.asarray(self.policy.low))
             return jnp.asarray(float(np.log(radius).sum()) - len(radius))
-        passed = jnp.zeros(())
+        share = jnp.asarray(self.entropy_first)
         if self.total_updates is not None:
-            passed = jnp.clip(updates.astype(passed.dtype) / self.total_updates, 0, 1)
-        share = self.entropy_first + passed * (self.entropy_last - self.entropy_first)
+            ends = self.entropy_first, self.entropy_last
+            share = annealed(*ends, updates, self.total_updates)
         if mask is None:
             return share * math.log(math.prod(self.policy.sizes))
         parts = jnp.split(mask, np.cumsum(self.policy.sizes)[:-1].tolist(), axis=-1)

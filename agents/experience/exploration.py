@@ -1,4 +1,4 @@
-"""How much streams explore: a function of the stream's own number and of the update."""
+"""How much is explored: a function of the stream's own number and of the update."""
 
 from typing import Any
 
@@ -29,13 +29,17 @@ def ladder(
 
 
 def annealed(
-    last: Float[Array, " batch"], updates: Int[Array, ""], over: float
-) -> Float[Array, " batch"]:
-    """Epsilon on its way from 1 to `last`, linearly over the first `over` updates."""
+    first: float,
+    last: float | Float[Array, " batch"],
+    updates: Int[Array, ""],
+    over: int | float,
+) -> Float[Array, "..."]:
+    """What is on its way from `first` to `last`, linearly over `over` updates."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
     if over <= 0:
-        return last
-    passed = jnp.clip(updates.astype(last.dtype) / over, 0, 1)
-    return 1 + passed * (last - 1)
+        return jnp.asarray(last, dtype)
+    passed = jnp.clip(updates.astype(dtype) / over, 0, 1)
+    return first + passed * (last - first)
 
 
 def epsilon_of(
@@ -57,4 +61,4 @@ def epsilon_of(
     else:
         last = jnp.full(index.shape, agent.exploration_last)
     over = agent.exploration_share * (agent.total_updates or 0)
-    return annealed(last, updates, over)
+    return annealed(1.0, last, updates, over)

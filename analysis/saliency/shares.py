@@ -46,8 +46,8 @@ def moments_of(
         wanted[0] = False
     found = [np.flatnonzero(column) for column in wanted.T]
     kept = [_spaced(steps, most) for steps in found]
-    most = max([1, *map(len, kept)])  # a row at least, to differentiate
-    steps = np.full((most, len(kept)), -1, np.int32)
+    rows = max([1, *map(len, kept)])  # one at least, to differentiate
+    steps = np.full((rows, len(kept)), -1, np.int32)
     for episode, own in enumerate(kept):
         steps[: len(own), episode] = own
     left_out = sum(map(len, found)) - sum(map(len, kept))

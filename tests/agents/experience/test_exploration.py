@@ -22,10 +22,12 @@ def test_the_ladder_of_the_paper(streams, mean):
 def test_it_falls_from_one_over_its_share_of_the_run():
     last = jnp.asarray([0.4, 0.0])
     for updates, passed in ((0, 0.0), (5, 0.5), (10, 1.0), (99, 1.0)):
-        found = annealed(last, jnp.asarray(updates, jnp.int32), 10.0)
+        found = annealed(1.0, last, jnp.asarray(updates, jnp.int32), 10.0)
         expected = 1 + passed * (np.asarray(last) - 1)
         np.testing.assert_allclose(found, expected, atol=1e-6)
-    np.testing.assert_array_equal(annealed(last, jnp.asarray(0, jnp.int32), 0.0), last)
+    np.testing.assert_array_equal(
+        annealed(1.0, last, jnp.asarray(0, jnp.int32), 0.0), last
+    )
 
 
 def test_a_share_of_the_streams_explores_as_in_the_whole():
