@@ -4,7 +4,8 @@ PPO, DQN, PQN and SAC at their defaults with gru, ffm and no memory, five seeds 
 side, 2 M steps (1 M with a pendulum). Returns are those of the greedy policy on new
 episodes, with 95 % intervals over seeds: at equal steps, and at equal time, which is
 when the first agent was done with that task and memory (compilation and evaluations
-included).
+included). Time is what the process computed (`rows.Stopwatch`), so rows may be measured
+beside other work; give each one core (`taskset -c 0`).
 
 Where a policy without memory has a lower bound above the card's memoryless return, card
 or agent cheats; the table names it.
@@ -27,6 +28,7 @@ from benchmarks.learning import read_curves
 from benchmarks.rows import (
     Row,
     Rows,
+    Stopwatch,
     arguments,
     fill_grid,
     interval,
@@ -66,19 +68,20 @@ def measure(agent: str, task: str, memory: str, words: Sequence[str] = ()) -> Ro
         "checkpoint.interval=null",
         *words,
     ]
-    began = time.time()  # as the event files count
-    result = agents.run(compose_config(settings), Console(quiet=True))
-    ended = time.time()
+    with Stopwatch() as watch:
+        result = agents.run(compose_config(settings), Console(quiet=True))
+        ended = time.time()  # as the event files count
     curves = read_curves(result.directory)
+    *seconds, whole = watch.seconds([*curves["times"].max(0), ended])
     return {
         "agent": agent,
         "task": task,
         "memory": memory,
         "steps": curves["steps"].tolist(),
-        "seconds": [round(x, 1) for x in (curves["times"].max(0) - began).tolist()],
+        "seconds": seconds,
         "returns": np.round(curves["returns"], 4).tolist(),
         "last": [round(float(score.mean), 4) for score in result.scores],
-        "all_seconds": round(ended - began),
+        "all_seconds": round(whole),
         "settings": [x for x in words if not x.startswith("run_directory=")],
     }
 

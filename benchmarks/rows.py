@@ -9,10 +9,12 @@ import argparse
 import itertools
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -155,6 +157,45 @@ def published(name: str) -> tuple[Path, str, str, str]:
         if found and closed:
             return page, before + begin, table, end + after
     raise ValueError(f"no page in {PAGES} has lines {begin} and {end} for the table.")
+
+
+class Stopwatch:
+    """Seconds that this process computed, by the time of day.
+
+    Where others compute beside it, or it is held up, these do not pass. On one core
+    they are the seconds that a row takes with nothing beside it; on several, threads
+    add up.
+    """
+
+    def __enter__(self) -> Self:
+        self._times, self._computed = [time.time()], [time.process_time()]
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            self._look()
+
+    def _look(self) -> None:
+        self._times.append(time.time())
+        self._computed.append(time.process_time())
+
+    def seconds(self, times: Sequence[float] | np.ndarray) -> list[float]:
+        """Computed from entering until each of `times`, as `time.time()` tells them."""
+        computed = np.interp(times, self._times, self._computed)
+        return [round(x, 1) for x in (computed - self._computed[0]).tolist()]
 
 
 def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:

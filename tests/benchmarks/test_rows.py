@@ -1,6 +1,7 @@
 """Tables that are measured row by row, and what is published of them."""
 
 import json
+import time
 
 import pytest
 
@@ -59,3 +60,19 @@ def test_what_is_there_is_passed_over_and_what_is_named_is_not(tmp_path, capsys)
 def test_a_table_without_its_marks_is_named():
     with pytest.raises(ValueError, match="<!-- nothing -->"):
         rows.published("nothing")
+
+
+def test_the_stopwatch_stands_while_nothing_is_computed():
+    times = [time.time()]
+    with rows.Stopwatch() as watch:
+        time.sleep(1.0)
+        times.append(time.time())
+        until = time.process_time() + 1.0
+        while time.process_time() < until:
+            pass
+        times.append(time.time())
+    before, idle, busy = watch.seconds(times)
+    assert before == 0.0
+    assert idle < 0.4  # one look each 0.2 s
+    assert busy - idle == pytest.approx(1.0, abs=0.4)
+    assert watch.seconds([time.time() + 60.0]) == pytest.approx([busy], abs=0.2)
