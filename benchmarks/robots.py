@@ -22,6 +22,7 @@ from benchmarks.learning import read_curves
 from benchmarks.rows import (
     Row,
     Rows,
+    Stopwatch,
     arguments,
     fill_grid,
     interval,
@@ -60,8 +61,9 @@ def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
         "checkpoint.interval=null",
         *words,
     ]
-    began = time.time()
-    result = agents.run(compose_config(settings), Console(quiet=True))
+    with Stopwatch() as watch:
+        result = agents.run(compose_config(settings), Console(quiet=True))
+        ended = time.time()
     curves = read_curves(result.directory, "evaluation/success")
     return {
         "task": task,
@@ -69,7 +71,7 @@ def measure(task: str, memory: str, words: Sequence[str] = ()) -> Row:
         "steps": curves["steps"].tolist(),
         "successes": np.round(curves["returns"], 4).tolist(),
         "last": [round(float(score.success or 0), 4) for score in result.scores],
-        "seconds": round(time.time() - began),
+        "seconds": round(watch.seconds([ended])[0]),
         "settings": [x for x in words if not x.startswith("run_directory=")],
     }
 

@@ -1,6 +1,7 @@
 """One page per memory model: what it scores by kind of memory, holds and costs.
 
-    T=tmaze,shell_game_touch,repeat_previous_easy,count_recall_easy
+    T=shell_game_touch,repeat_previous_easy,count_recall_easy
+    python train.py -m experiment=card memory=gru,ffm env=tmaze env.length=10
     python train.py -m experiment=card memory=gru,ffm env=$T
     python -m analysis card runs
 

@@ -1,6 +1,7 @@
 """The leaderboard: scores from returns, models that have every task, one search."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +13,16 @@ from benchmarks.leaderboard import MEMORIES, SIZES, TASKS, UNSIZED
 from benchmarks.rows import Rows
 
 
-def rows_of(scores, size="default", tasks=TASKS) -> Rows:
+def card_of(task):
+    return envs.make(f"{task}-v0", **TASKS[task]).card
+
+
+def rows_of(scores, size="default", tasks=tuple(TASKS)) -> Rows:
     """Rows of models whose five seeds all have a score."""
     rows = {}
     for memory, score in scores.items():
         for task in tasks:
-            card = envs.make(f"{task}-v0").card
+            card = card_of(task)
             low, high = card.memoryless.value, card.recall.value
             rows[leaderboard.name_of(size, memory, task)] = {
                 **{"size": size, "memory": memory, "task": task, "factor": 1.0},
@@ -29,7 +34,7 @@ def rows_of(scores, size="default", tasks=TASKS) -> Rows:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_score_is_between_the_cards_numbers(task):
-    card = envs.make(f"{task}-v0").card
+    card = card_of(task)
     row = {"task": task, "last": [card.memoryless.value, card.recall.value]}
     np.testing.assert_allclose(leaderboard.score_of(row), [0, 1])
 
@@ -44,12 +49,14 @@ def test_the_best_learning_rate_or_the_default(found, factor):
 
 
 def test_the_tasks_are_of_four_kinds():
-    kinds = [envs.make(f"{task}-v0").card.memory for task in TASKS]
+    kinds = [card_of(task).memory for task in TASKS]
     assert kinds == ["object", "spatial", "sequential", "capacity"]
 
 
 def test_the_best_is_first_and_a_part_is_not_ranked():
-    rows = rows_of({"gru": 0.25, "ffm": 0.75}) | rows_of({"lru": 1.0}, tasks=TASKS[:3])
+    rows = rows_of({"gru": 0.25, "ffm": 0.75}) | rows_of(
+        {"lru": 1.0}, tasks=[*TASKS][:3]
+    )
     found = leaderboard.ranked(rows, "default")
     assert [name for name, _, _ in found] == ["ffm", "gru"]
     assert found[0][1].value == pytest.approx(0.75) and found[0][1].is_interval
@@ -68,7 +75,8 @@ def test_a_line_of_the_table():
 def test_a_size_is_a_budget_of_the_memory():
     assert "memory.match=state" in leaderboard.settings("state", "gru", "TMaze")
     words = leaderboard.settings("default", "gru", "TMaze")
-    assert words[:3] == ["env=tmaze", "experiment=card", "memory=gru"]
+    experiment = ["env=tmaze", "experiment=card", "env.length=10", "memory=gru"]
+    assert words[:4] == experiment
     assert not any("match" in word for word in words)
 
 
@@ -91,9 +99,14 @@ def test_what_cannot_be_sized_is_passed_over():
 
 
 def test_the_search_has_other_seeds_and_the_best_is_trained(monkeypatch):
-    asked = []
+    asked, shares = [], []
 
     def run(config, console):
+        began, computed = time.time(), time.process_time()
+        while time.process_time() < computed + 0.5:
+            pass
+        time.sleep(0.5)
+        shares.append((time.process_time() - computed) / (time.time() - began))
         rate, seed = config["agent"]["learning_rate"], config["seed"]
         asked.append((rate, seed, config["num_seeds"], config["total_steps"]))
         mean = -abs(rate - 3e-3)  # the largest of the three is the best
@@ -115,7 +128,8 @@ def test_the_search_has_other_seeds_and_the_best_is_trained(monkeypatch):
     assert chosen == (3e-3, 0, 5, 5e5)
     assert row["factor"] == 3.0 and len(row["last"]) == 5
     assert row["search"] == {"0.33": -0.0027, "1": -0.002, "3": 0.0}
-    assert row["steps_per_second"] == 50
+    computed = 2.0 * shares[-1]  # of 2 s of training for 100 steps
+    assert row["steps_per_second"] == pytest.approx(100 / computed, rel=0.1)
 
 
 def test_the_picture_is_drawn(tmp_path):
