@@ -3,10 +3,12 @@
 RepeatPreviousEasy, 64 environments x 128 steps, 4 epochs x 8 minibatches, width 128,
 beside RecurrentPPO of sb3-contrib on the same task (one LSTM for actor and critic, the
 same counts and widths). Every sample lasts a second or two, samples of all lines take
-turns, and the machine's rate of float32 products is sampled with them. This process
+turns, and the machine's rate of float32 products is sampled with them; beside each of
+ours stands at what rate its own products then run, which cannot be more. This process
 keeps to `--threads` cores, for us and for the others alike. `--values` measures DQN and
-PQN instead, beside the DQN of Stable-Baselines3: two layers of the same width, as many
-environments, and per step of the optimiser as many steps played and learned from.
+PQN instead, beside the DQN of Stable-Baselines3: as many layers of the same width as
+ours without memory, as many environments, and per step of the optimiser as many steps
+played and learned from.
 """
 
 import argparse
@@ -29,12 +31,14 @@ import memory_models
 from agents import devices
 from agents.algorithms.ppo import PPO
 from agents.running.updates import compile_updates, over_seeds
+from benchmarks.products import flops_per_step
 
 NUM_ENVS, STEPS, EPOCHS, MINIBATCHES, WIDTH = 64, 128, 4, 8, 128
 UPDATES = 4
 """Updates per sample of ours."""
 STARTS = ("agent.encoder_size=128", "env=repeat_previous_easy", "total_steps=1")
 PRODUCT = 2048
+PRODUCT_LINE = f"a product of {PRODUCT}^3"
 
 Sample = Callable[[], float]
 """Runs once and gives a rate."""
@@ -181,7 +185,7 @@ def feed_forward_dqn(like: Any, threads: int) -> Sample:
         train_freq=(like.rollout_length, "step"),
         gradient_steps=like.gradient_steps,
         batch_size=like.batch_size * like.sequence_length,
-        policy_kwargs={"net_arch": [WIDTH, WIDTH]},
+        policy_kwargs={"net_arch": [WIDTH] * 3},
         device="cpu",
     )
 
@@ -197,57 +201,6 @@ def products() -> Sample:
         began = time.perf_counter()
         multiply(matrix, matrix).block_until_ready()
         return 2 * PRODUCT**3 / (time.perf_counter() - began)
-
-    return sample
-
-
-def ffm_products() -> Sample:
-    """Steps per second of nothing but the matrix products of FFM's update.
-
-    Two encoders and two memories: 128 steps of acting, and per minibatch the forward
-    pass, the gradients of the weights and those that flow on. No other training with
-    these counts in float32 can be faster than its products.
-    """
-    traces, width = 2 * 32 * 4, WIDTH
-    shapes = ((8, width), (width, 64 + 2 * width), (traces, width))
-    keys = jax.random.split(jax.random.key(0), (2, len(shapes)))
-    torsos = tuple(
-        [0.05 * jax.random.normal(k, s) for k, s in zip(row, shapes, strict=True)]
-        for row in keys
-    )
-    batches = jnp.ones((MINIBATCHES, NUM_ENVS * STEPS // MINIBATCHES, 8))
-
-    def forward(layers: Any, x: jax.Array) -> tuple[jax.Array, ...]:
-        encoded = x @ layers[0]
-        projected = encoded @ layers[1]
-        return encoded, projected, projected[:, :traces] @ layers[2]
-
-    def descend(layers: Any, x: jax.Array) -> list[jax.Array]:
-        encoded, projected, mixed = forward(layers, x)
-        flows = jnp.concatenate([mixed @ layers[2].T, projected[:, traces:]], axis=1)
-        found = [x.T @ (flows @ layers[1].T), encoded.T @ flows]
-        found.append(projected[:, :traces].T @ mixed)
-        return [a - 1e-9 * b for a, b in zip(layers, found, strict=True)]
-
-    def update(torsos: Any) -> Any:
-        def minibatch(torsos: Any, x: jax.Array) -> tuple[Any, None]:
-            return tuple(descend(layers, x) for layers in torsos), None
-
-        def act(total: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
-            return total + sum(forward(y, x)[2].sum() for y in torsos), None
-
-        acted, _ = jax.lax.scan(act, jnp.zeros(()), jnp.ones((STEPS, NUM_ENVS, 8)))
-        for _ in range(EPOCHS):
-            torsos, _ = jax.lax.scan(minibatch, torsos, batches)
-        return torsos, acted
-
-    function = jax.jit(update)
-
-    def sample() -> float:
-        began = time.perf_counter()
-        for _ in range(UPDATES):
-            jax.block_until_ready(function(torsos))
-        return UPDATES * NUM_ENVS * STEPS / (time.perf_counter() - began)
 
     return sample
 
@@ -301,39 +254,56 @@ def arguments() -> argparse.Namespace:
 def main_values(asked: argparse.Namespace, memories: list[str]) -> None:
     """Measure DQN and PQN, and print a table."""
     lines: dict[str, Sample] = {}
+    operations = {}
     for name in ("dqn", "pqn"):
         for memory in memories:
             agent = make_value_agent(name, memory, asked.task)
             lines[f"{name}, {memory}"] = training(agent, 1)
+            operations[f"{name}, {memory}"] = flops_per_step(agent)
     peer = "Stable-Baselines3 DQN, feed-forward"
     if not asked.without_peer:
         like = make_value_agent("dqn", "none", asked.task)
         lines[peer] = feed_forward_dqn(like, asked.threads)
-    tell(asked, measure(lines, asked.rounds), "one device", peer, "SB3's DQN")
+    lines[PRODUCT_LINE] = products()
+    measured = measure(lines, asked.rounds)
+    tell(asked, measured, operations, "one device", peer, "SB3's DQN")
 
 
 def tell(
     asked: argparse.Namespace,
     measured: dict[str, list[float]],
+    operations: dict[str, float],
     title: str,
     peer: str,
     short: str,
 ) -> None:
-    """Print a table of rates, with ratios to those of the line `peer`."""
+    """Print a table of rates, with ratios to those of the line `peer`.
+
+    Args:
+        asked: of the command line.
+        measured: samples of every line.
+        operations: of the products of a step of training, for lines that have any.
+        title: of the first column.
+        peer: the line that others are set beside.
+        short: what it is called in the last column.
+    """
     median = {name: statistics.median(rates) for name, rates in measured.items()}
     base = median.get(peer)
     print(
         f"{asked.task}, {asked.threads} threads, JAX {jax.__version__}, median of "
         f"{asked.rounds}\n"
     )
-    print(f"| {title} | k steps/s | slowest | fastest | of {short} |")
-    print("|---|---|---|---|---|")
+    print(f"| {title} | k steps/s | slowest | fastest | of {short} | GFLOP/s |")
+    print("|---|---|---|---|---|---|")
     for name, rates in measured.items():
-        product = name.endswith("GFLOP/s")
-        unit = 1e9 if product else 1e3
-        low, middle, high = (x / unit for x in (min(rates), median[name], max(rates)))
-        ratio = "" if product or not base else f"{median[name] / base:.2g}"
-        print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} |")
+        if name == PRODUCT_LINE:
+            continue
+        low, middle, high = (x / 1e3 for x in (min(rates), median[name], max(rates)))
+        ratio = f"{median[name] / base:.2g}" if base else ""
+        of_products = median[name] * operations.get(name, 0.0) / 1e9
+        own = f"{of_products:.0f}" if of_products else ""
+        print(f"| {name} | {middle:.3g} | {low:.3g} | {high:.3g} | {ratio} | {own} |")
+    print(f"| {PRODUCT_LINE} | | | | | {median[PRODUCT_LINE] / 1e9:.0f} |")
 
 
 def main() -> None:
@@ -350,22 +320,20 @@ def main() -> None:
         return main_values(asked, ["none", *memories])
 
     lines: dict[str, Sample] = {}
+    operations: dict[str, float] = {}
     for memory in memories:
         agent = make_agent(memory, asked.task, asked.separate_memories)
         for count in (1, asked.threads):
             name = f"{memory}, {count} device{'s' if count > 1 else ''}"
             lines[name] = training(agent, count)
+            operations[name] = flops_per_step(agent)
             if memory == "ffm":
                 lines[f"{name}, rollouts alone"] = rollouts(agent, count)
     peer = "sb3-contrib RecurrentPPO, LSTM"
     if not asked.without_peer:
         lines[peer] = recurrent_ppo(asked.threads)
-    if asked.separate_memories and "ffm" in memories:
-        lines["ffm, products alone"] = ffm_products()
-    product = f"{PRODUCT}^3 product, GFLOP/s"
-    lines[product] = products()
-
-    tell(asked, measure(lines, asked.rounds), "PPO", peer, "RecurrentPPO")
+    lines[PRODUCT_LINE] = products()
+    tell(asked, measure(lines, asked.rounds), operations, "PPO", peer, "RecurrentPPO")
     if not asked.without_starts:
         print("\n| `train.py` | compile, s | compile at the second start, s |")
         print("|---|---|---|")

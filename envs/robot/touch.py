@@ -71,6 +71,24 @@ def paid(where: Bool[Array, ""], amount: float | Array) -> Array:
     return jnp.where(where, amount, 0.0)
 
 
+def staged(
+    done: Int[Array, ""], on: Float[Array, ""], stages: Int[Array, ""] | int
+) -> Float[Array, ""]:
+    """The share of a task that is done, which no stage loses when it goes over.
+
+    Dense rewards of several stages pay for standing still where the last moment of a
+    stage pays more than the first of the next; a share that grows does not.
+
+    Args:
+        done: stages that are over.
+        on: how far the next one has come, 0 to 1; it counts for 0.8 of the stage, and
+            going over for the rest.
+        stages: that there are.
+    """
+    done = done.astype(on.dtype)
+    return (done + 0.8 * jnp.clip(on, 0.0, 1.0)) / jnp.asarray(stages, on.dtype)
+
+
 def approach(world: World, place: Float[Array, "3"], within: float) -> Array:
     """The dense reward of going to a place and resting there, at most 2."""
     away = distance(world, place)

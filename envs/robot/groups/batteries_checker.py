@@ -17,7 +17,7 @@ from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import apart, closeness, distance, paid
+from envs.robot.touch import apart, closeness, distance, paid, staged
 
 PHASES = ("insert", "return", "confirm")
 INSERT, RETURN, CONFIRM = range(3)
@@ -100,11 +100,14 @@ class BatteriesChecker(RobotTask):
     Where the original differs: testing again costs nothing, the hand stays where it is,
     and what is put back within 2.3 cm of its slot stays there (`committed=False`), so
     that trying at random succeeds in time, and a fixed order needs no more than a
-    pointer. Its dense reward, when the button is to be pressed, measures the way to the
-    socket, takes 2 for the right press, as for one at the wrong time, and never pays
-    the 12 for a working battery that was found; here it measures the way to the button,
-    takes 2 for wrong presses alone and pays them. In it a battery that snaps to a place
-    is only drawn there; here it is moved.
+    pointer. Its dense reward pays less for carrying the second battery than for
+    standing at the button after the first; here it is 4 times the share of what is
+    done (`touch.staged`), less 2 for a wrong press. Its own terms, when the button is
+    to be pressed, measure the way to the socket, take 2 for the right press, as for one
+    at the wrong time, and never pay the 12 for a working battery that was found; with
+    `committed=False` they measure the way to the button, take 2 for wrong presses alone
+    and pay them. In it a battery that snaps to a place is only drawn there; here it is
+    moved.
 
     Attributes:
         batteries: how many, 3, 6, 9, 12 or 15.
@@ -254,13 +257,35 @@ class BatteriesChecker(RobotTask):
         )
         near = self._near(world, task.slots, (NEAR * RETURNED[0], NEAR * RETURNED[1]))
         success = task.checked.all() & near.all()
-        return task, Outcome(success, again, self._shaped(task, world, step))
+        terms = self._shaped if self.committed else self._original
+        return task, Outcome(success, again, terms(task, world, step))
 
     def _depth(self, world: World) -> Float[Array, ""]:
         press = self._places(world)[1]
         return button.press_depth(world.gripper.position, press, PRESS_RADIUS)
 
     def _shaped(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
+        """By how many batteries are confirmed, and how far the next one has come."""
+        places, (socket, press) = world.position[: self.batteries], self._places(world)
+        away = jnp.where(task.checked, jnp.inf, distance(world, places))
+        mine = jnp.argmin(away)
+        brought = closeness(apart(places[mine], socket), 4.0)
+        reached = closeness(away[mine], 4.0) + paid(world.held == mine, 1.0)
+        inserting = 0.2 * reached + 0.6 * brought
+        battery, home = places[task.battery], task.slots[task.battery]
+        returning = 0.3 * closeness(distance(world, battery), 4.0)
+        returning += 0.7 * closeness(apart(battery, home), 6.0)
+        away = distance(world, press.at[2].set(button.PRESSED_AT))
+        confirming = 0.5 * closeness(away, 4.0)
+        confirming += 0.5 * self._depth(world) / button.TRAVEL
+        on = jnp.stack([inserting, returning, confirming])[task.stage]
+        # One that returns by itself has no stage of returning.
+        stages, stage = (2, task.stage // 2) if self.easy else (3, task.stage)
+        done = stages * task.checked.sum(dtype=jnp.int32) + stage
+        shaped = 0.1 * self._value * staged(done, on, stages * self.batteries)
+        return shaped - paid(step.pressed & ~step.confirmed, 2.0)
+
+    def _original(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
         """The original's terms, in the stage that the step has led to."""
         places, (socket, press) = world.position[: self.batteries], self._places(world)
         left = jnp.where(task.checked, jnp.inf, distance(world, places)).min()

@@ -17,7 +17,7 @@ from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid, reach
+from envs.robot.touch import closeness, distance, paid, reach, staged
 
 PHASES = ("watch", "press")
 COLOURS = ("red", "black", "dark", "blue", "green")
@@ -59,8 +59,12 @@ class BlinkCount(RobotTask):
 
     Where the original differs: the gripper moves while the lamp blinks, and can take
     another place at each blink, so that its place is the count (`committed=False`).
-    Of its dense reward, what costs 3 is read as being more than 6 cm beside the red
-    button; the terms of pressing end when the count is right.
+    Its dense reward pays 7.5 of a success's 30 for every step just below the height at
+    which a press is over, and less for what comes next: PPO stayed there. Here it is 3
+    times the share of presses and lifts that are done (`touch.staged`). With
+    `committed=False` the terms are the original's; what costs 3 is read as being more
+    than 6 cm beside the red button, and the terms of pressing end when the count is
+    right.
 
     Attributes:
         blinks: fewest and most.
@@ -169,15 +173,26 @@ class BlinkCount(RobotTask):
         pressed &= acting
         confirmed &= acting
         before = task.presses
-        shaped = self._shaped(task, world, pressed, lifted)
+        original = self._original(task, world, pressed, lifted)
         task = task._replace(
             press=press, confirm=confirm, presses=before + pressed.astype(jnp.int32)
         )
+        shaped = self._shaped(task, world) if self.committed else original
         right = (before == task.blinks) & ~task.press.down
         failure = (task.presses > task.blinks) | (confirmed & ~right)
         return task, Outcome(confirmed & right, failure, paid(acting, shaped))
 
-    def _shaped(
+    def _shaped(self, task: BlinkCountEpisode, world: World) -> Float[Array, ""]:
+        """By how many presses and lifts are done, and how far the next one is."""
+        complete = self._complete(task)
+        place = world.position[jnp.where(complete, _CONFIRM, _PRESS)]
+        near, depth = _reaching(world, place)
+        raised = (world.gripper.position[2] - button.PRESSED_AT) / button.LIFT
+        on = jnp.where(task.press.down, raised, 0.5 * (near + depth))
+        done = 2 * task.presses - task.press.down.astype(jnp.int32)
+        return 0.1 * self._value * staged(done, on, 2 * task.blinks + 1)
+
+    def _original(
         self,
         task: BlinkCountEpisode,
         world: World,

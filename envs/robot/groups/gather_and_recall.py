@@ -17,7 +17,7 @@ from envs.robot.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid, reach
+from envs.robot.touch import apart, closeness, distance, paid, reach, staged
 
 PHASES = ("gather", "flash", "answer")
 COLOURS = ("red", "lime", "blue", "dark", "white")
@@ -223,9 +223,27 @@ class GatherAndRecall(RobotTask):
         pressed = button.pressed(depths) & counts
         right = pressed[task.colour]
         wrong = pressed.any() & ~right
-        return task, Outcome(right, wrong, self._shaped(task, world, depths))
+        terms = self._shaped if self.committed else self._original
+        return task, Outcome(right, wrong, terms(task, world, depths))
 
     def _shaped(
+        self, task: Gathering, world: World, depths: Float[Array, "3"]
+    ) -> Float[Array, ""]:
+        """By how many cubes are there, and how far the next one, or the press, is."""
+        cubes = world.position[: self.cubes]
+        disc = world.position[self._disc].at[2].set(0.006 + HALF)
+        place = self._buttons(world)[task.colour].at[2].set(BUTTON_TOP)
+        away = jnp.where(task.there, jnp.inf, distance(world, cubes))
+        mine = jnp.argmin(away)
+        bringing = 0.3 * closeness(away[mine], 4.0)
+        bringing += 0.7 * closeness(apart(cubes[mine], disc), 4.0)
+        pressing = 0.5 * closeness(distance(world, place), 4.0)
+        pressing += 0.5 * depths[task.colour] / button.TRAVEL
+        done = task.there.sum(dtype=jnp.int32)
+        on = jnp.where(task.together, pressing, bringing)
+        return 0.1 * self._value * staged(done, on, self.cubes + 1)
+
+    def _original(
         self, task: Gathering, world: World, depths: Float[Array, "3"]
     ) -> Float[Array, ""]:
         """The original's terms."""

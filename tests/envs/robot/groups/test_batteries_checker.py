@@ -239,29 +239,73 @@ def test_trays(count):
     np.testing.assert_allclose(shifts, [expected] * 200, atol=1e-6)
 
 
-def test_dense_reward_by_the_formula():
-    state, ended = start(HARD, 0)[1], False
+@pytest.mark.parametrize(("env", "passed"), [(HARD, 3), (EASY, 2), (ORIGINAL, 3)])
+def test_dense_reward_by_the_formula(env, passed):
+    state, ended = start(env, 0)[1], False
     seen = set()
     while not ended:
-        action = oracle(HARD, state)
-        moves = bool(HARD.acts(state))
-        was, (_, now, reward, ended, _, info) = state, step(HARD, state, action)
+        action = oracle(env, state)
+        moves = bool(env.acts(state))
+        was, (_, now, reward, ended, _, info) = state, step(env, state, action)
         done = np.asarray(action, np.float64) * moves
-        expected, stage = reference_reward(was, now, done)
+        expected, stage = reference_reward(env, was, now, done)
         if info["success"]:
-            expected = 40.0 * (HARD.max_steps - int(state.time))
+            expected = 40.0 * (env.max_steps - int(state.time))
         seen.add(stage)
         if stage[1:] == (False, False, False):  # else the script has moved things
             assert float(reward) == pytest.approx(expected, abs=1e-3)
         state = now
-    assert info["success"] and {stage for stage, *_ in seen} == {0, 1, 2}
+    assert info["success"] and len({stage for stage, *_ in seen}) == passed
 
 
-def reference_reward(was, now, action):
+def reference_reward(env, was, now, action):
     """The dense reward of a step without events, in numpy; and what happened."""
     world, task = now.world, now.task
-    tool = np.asarray(world.gripper.position, np.float64)
     place = np.asarray(world.position, np.float64)
+    stage = int(task.stage)
+    reward = (shares if env.committed else original)(env, now, place)
+    change = np.linalg.norm(action - np.asarray(was.action, np.float64))
+    speed = np.linalg.norm(np.asarray(world.gripper.velocity, np.float64))
+    rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.02 * np.tanh(5 * change)
+    reward -= rough + 0.01 * np.tanh(2 * speed / 0.75)
+    changed = int(was.task.stage) != stage
+    return reward, (stage, changed, bool(task.inserts), bool(task.clears.any()))
+
+
+def shares(env, now, place):
+    """4 times the share of stages that are done."""
+    tool = np.asarray(now.world.gripper.position, np.float64)
+    task, stage = now.task, int(now.task.stage)
+    checked = np.asarray(task.checked)
+    many = 2 if env.easy else 3
+
+    def close(one, other, scale=4):
+        return 1 - np.tanh(scale * np.linalg.norm(np.subtract(one, other)))
+
+    if checked.all():
+        on = 0.0
+    elif stage == INSERT:
+        left = np.flatnonzero(~checked)
+        row = min(left, key=lambda row: np.linalg.norm(place[row] - tool))
+        on = 0.2 * close(place[row], tool) + 0.2 * (int(now.world.held) == row)
+        on += 0.6 * close(place[row], [*place[3, :2], 0.03])
+    elif stage == RETURN:
+        row = int(task.battery)
+        on = 0.3 * close(place[row], tool)
+        on += 0.7 * close(place[row], np.asarray(task.slots[row]), 6)
+    else:
+        cap = np.array([*place[4, :2], 0.0831])
+        over = np.linalg.norm(tool[:2] - cap[:2]) <= 0.075
+        depth = over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
+        on = (close(tool, cap) + depth) / 2
+    before = {INSERT: 0, RETURN: 1, CONFIRM: many - 1}[stage]
+    return 4 * (many * checked.sum() + before + 0.8 * on) / (3 * many)
+
+
+def original(env, now, place):
+    """The original's terms but for events."""
+    world, task = now.world, now.task
+    tool = np.asarray(world.gripper.position, np.float64)
     stage, held = int(task.stage), int(world.held)
     left = place[:3][~np.asarray(task.checked)]
     reward = 0.0
@@ -279,39 +323,42 @@ def reference_reward(was, now, action):
         over = np.linalg.norm(tool[:2] - cap[:2]) <= 0.075
         reward += 1.8 * (1 - np.tanh(8 * np.linalg.norm(tool - cap)))
         reward += 2.5 * over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
-    change = np.linalg.norm(action - np.asarray(was.action, np.float64))
-    speed = np.linalg.norm(np.asarray(world.gripper.velocity, np.float64))
-    rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.02 * np.tanh(5 * change)
-    reward -= rough + 0.01 * np.tanh(2 * speed / 0.75)
-    stages = int(was.task.stage), stage
-    changed = stages[0] != stages[1]
-    return reward, (stage, changed, bool(task.inserts), bool(task.clears.any()))
+    return reward
 
 
 def test_what_events_pay():
     """Beside what the same step pays without the event."""
-    state = with_task(
-        thawed(HARD, start(HARD, 0)[1]), works=jnp.array([True, False, False])
-    )
+    works = jnp.array([True, False, False])
+    state = with_task(thawed(ORIGINAL, start(ORIGINAL, 0)[1]), works=works)
 
-    def paid(now, world):
-        outcome = after(HARD, now, world)[1]
-        task = after(HARD, now, world)[0].task
-        quiet = HARD._shaped(task, world, nothing)
-        return float(outcome.shaped - quiet)
+    def paid(now, world, env=ORIGINAL):
+        now, outcome = after(env, now, world)
+        terms = env._shaped if env.committed else env._original
+        return float(outcome.shaped - terms(now.task, world, nothing))
 
     no = jnp.zeros((), bool)
     nothing = Events(no, no, no, no, no)
-    assert paid(state, hand(HARD, state.world)) == pytest.approx(-2, abs=1e-5)
+    for env in (ORIGINAL, HARD):
+        wrong = paid(thawed(env, start(env, 0)[1]), hand(env, state.world), env)
+        assert wrong == pytest.approx(-2, abs=1e-5)
     for row, found in ((0, 12), (1, 0)):
-        world = put(state, row, socket(HARD, state))
+        world = put(state, row, socket(ORIGINAL, state))
         assert paid(state, world) == pytest.approx(5, abs=1e-5)
-        now = after(HARD, state, world)[0]
+        now = after(ORIGINAL, state, world)[0]
         world = put(now, row, now.task.slots[row])
         assert paid(now, world) == pytest.approx(6, abs=1e-5)
-        now = after(HARD, now, world)[0]
-        world = hand(HARD, now.world)
+        now = after(ORIGINAL, now, world)[0]
+        world = hand(ORIGINAL, now.world)
         assert paid(now, world) == pytest.approx(7 + found, abs=1e-5)
+
+
+def test_what_is_confirmed_pays_for_itself_alone():
+    state = thawed(HARD, start(HARD, 0)[1])
+    state, _ = insert(HARD, state, 1)
+    state, _ = after(HARD, state, put(state, 1, state.task.slots[1]))
+    state, outcome = after(HARD, state, hand(HARD, state.world))
+    assert int(state.task.stage) == INSERT
+    assert 4 / 3 < float(outcome.shaped) < 4 * 4 / 9
 
 
 def test_what_is_hidden():
