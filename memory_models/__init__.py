@@ -27,11 +27,11 @@ from memory_models.base import (
 )
 from memory_models.checking.checker import CheckError, check_memory
 from memory_models.mechanisms.affine import affine
-from memory_models.mechanisms.cell_scan import cell_scan
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm, orthogonal
-from memory_models.mechanisms.linear_scan import diagonal_scan
-from memory_models.mechanisms.recurrent_scan import gates_of, recurrent_scan
+from memory_models.mechanisms.scans.cell_scan import cell_scan
+from memory_models.mechanisms.scans.linear_scan import diagonal_scan
+from memory_models.mechanisms.scans.recurrent_scan import gates_of, recurrent_scan
 from memory_models.registry import (
     Builder,
     Columns,

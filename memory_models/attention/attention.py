@@ -9,7 +9,7 @@ from memory_models.attention.layers import FeedForward, encoded, encoder
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.heads import head_parts, join_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.ring_attention import (
+from memory_models.mechanisms.stores.ring_attention import (
     POSITIONS,
     Ring,
     empty_ring,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
-from memory_models.mechanisms.rare import rare
+from memory_models.mechanisms.stores.rare import rare
 
 
 class Store(NamedTuple):

@@ -10,7 +10,7 @@ from memory_models.attention.relative import RelativeAttention, check_window
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.ring_attention import Ring
+from memory_models.mechanisms.stores.ring_attention import Ring
 
 
 class Gate(eqx.Module):

@@ -21,7 +21,7 @@ from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.ring_attention import (
+from memory_models.mechanisms.stores.ring_attention import (
     Ring,
     empty_ring,
     extend,
@@ -30,7 +30,7 @@ from memory_models.mechanisms.ring_attention import (
     sinusoids,
     windowed_attention,
 )
-from memory_models.mechanisms.slot_reads import last_of_the_first, leading
+from memory_models.mechanisms.stores.slot_reads import last_of_the_first, leading
 
 State = tuple[Ring, Store]
 

@@ -11,7 +11,7 @@ from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.heads import head_parts, join_heads, masked_softmax
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.ring_attention import (
+from memory_models.mechanisms.stores.ring_attention import (
     Ring,
     bands,
     empty_ring,

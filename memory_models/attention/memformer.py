@@ -18,14 +18,14 @@ from memory_models.mechanisms.heads import (
 )
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm, rms_norm
-from memory_models.mechanisms.ring_attention import (
+from memory_models.mechanisms.stores.ring_attention import (
     Bands,
     bands,
     mix,
     rotary_logits,
     rotate,
 )
-from memory_models.mechanisms.segment_clock import (
+from memory_models.mechanisms.stores.segment_clock import (
     Clock,
     empty_clock,
     enter,

@@ -10,7 +10,7 @@ from memory_models.attention.tokens import Memory, MemoryTokenLayer, check_token
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.heads import head_parts, join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.segment_clock import Clock
+from memory_models.mechanisms.stores.segment_clock import Clock
 
 
 class RetentionValve(eqx.Module):

@@ -14,7 +14,7 @@ from memory_models.mechanisms.heads import (
 )
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear
-from memory_models.mechanisms.ring_attention import (
+from memory_models.mechanisms.stores.ring_attention import (
     Ring,
     bands,
     by_distance,

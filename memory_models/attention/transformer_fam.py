@@ -7,7 +7,7 @@ from memory_models.attention.layers import encoded, encoder
 from memory_models.attention.tokens import MemoryTokenLayer, check_tokens
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.mechanisms.layers import Linear
-from memory_models.mechanisms.segment_clock import Clock
+from memory_models.mechanisms.stores.segment_clock import Clock
 
 
 class TransformerFeedbackMemory(MemoryModel):

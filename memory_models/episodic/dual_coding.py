@@ -9,8 +9,8 @@ from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import masked_softmax
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import cosines, nearest
-from memory_models.mechanisms.slot_store import (
+from memory_models.mechanisms.stores.slot_reads import cosines, nearest
+from memory_models.mechanisms.stores.slot_store import (
     Ring,
     View,
     empty_ring,

@@ -8,12 +8,12 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import (
+from memory_models.mechanisms.stores.slot_reads import (
     inverse_distance,
     nearest,
     squared_distances,
 )
-from memory_models.mechanisms.slot_store import (
+from memory_models.mechanisms.stores.slot_store import (
     Ring,
     View,
     empty_ring,

@@ -10,7 +10,7 @@ from memory_models.mechanisms.heads import join_heads, masked_softmax, split_hea
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.recent import by_age
-from memory_models.mechanisms.slot_store import (
+from memory_models.mechanisms.stores.slot_store import (
     Ring,
     View,
     empty_ring,

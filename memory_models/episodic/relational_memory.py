@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.mechanisms.cell_scan import cell_scan
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
 from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.scans.cell_scan import cell_scan
 
 Slots = Float[Array, "slots size"]
 Inputs = tuple[Float[Array, " size"], Float[Array, " gates"]]

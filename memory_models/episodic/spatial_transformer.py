@@ -15,8 +15,8 @@ from memory_models.mechanisms.heads import (
 )
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.slot_reads import nearest
-from memory_models.mechanisms.slot_store import (
+from memory_models.mechanisms.stores.slot_reads import nearest
+from memory_models.mechanisms.stores.slot_store import (
     EVICTIONS,
     Book,
     book_write,

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
-from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
-from memory_models.mechanisms.delta_scan import (
+from memory_models.mechanisms.heads import join_heads, split_heads
+from memory_models.mechanisms.layers import Linear, rms_norm, unit_norm
+from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.scans.chunks import chunk_scan
+from memory_models.mechanisms.scans.delta_scan import (
     delta_chunk,
     delta_scan,
     delta_step,
 )
-from memory_models.mechanisms.heads import join_heads, split_heads
-from memory_models.mechanisms.layers import Linear, rms_norm, unit_norm
-from memory_models.mechanisms.platform import by_platform
 
 Matrices = Float[Array, "heads keys values"]
 State = tuple[Matrices, Tail]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, check_sizes, rms_norm
-from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
+from memory_models.mechanisms.scans.matrix_scan import matrix_scan, matrix_step
 
 Sums = Float[Array, "heads keys values"]
 

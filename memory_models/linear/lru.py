@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing
 from memory_models.linear.state_space import Dynamics, Modes, State, StateSpaceLayer
-from memory_models.mechanisms.linear_scan import MINIMUM_RATE, rotating_decay
+from memory_models.mechanisms.scans.linear_scan import MINIMUM_RATE, rotating_decay
 
 
 class LinearRecurrentUnit(MemoryModel):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.mechanisms.chunks import chunk_scan
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
 from memory_models.mechanisms.layers import Linear, check_sizes, rms_norm
-from memory_models.mechanisms.linear_scan import diagonal_scan
+from memory_models.mechanisms.scans.chunks import chunk_scan
+from memory_models.mechanisms.scans.linear_scan import diagonal_scan
 
 Modes = Float[Array, "channels modes"]
 State = tuple[Modes, Tail]

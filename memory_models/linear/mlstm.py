@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.mechanisms.chunks import LOWEST
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
 from memory_models.mechanisms.heads import join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
-from memory_models.mechanisms.matrix_scan import (
+from memory_models.mechanisms.scans.chunks import LOWEST
+from memory_models.mechanisms.scans.matrix_scan import (
     Scaled,
     gated_matrix_scan,
     gated_matrix_step,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.heads import join_heads, rotate_pairs, split_heads
 from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
-from memory_models.mechanisms.matrix_scan import matrix_scan, matrix_step
+from memory_models.mechanisms.scans.matrix_scan import matrix_scan, matrix_step
 
 EPSILON = 1e-3
 """Of the group norm: q and k may be orthogonal, and 1e-5 would then amplify rounding

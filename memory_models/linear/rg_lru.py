@@ -8,7 +8,7 @@ from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.mechanisms.convolution import ShortConvolution, Tail
 from memory_models.mechanisms.heads import join_heads, split_heads
 from memory_models.mechanisms.layers import Linear, check_sizes
-from memory_models.mechanisms.linear_scan import MINIMUM_RATE, diagonal_scan
+from memory_models.mechanisms.scans.linear_scan import MINIMUM_RATE, diagonal_scan
 
 SHARPNESS = 8.0
 """The paper's c: how far the gate can push the decay."""

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, Sizing, select_state
 from memory_models.linear.state_space import Dynamics, zero_order_hold
 from memory_models.mechanisms.layers import Linear, check_sizes, layer_norm
-from memory_models.mechanisms.linear_scan import advance, diagonal_scan, last
+from memory_models.mechanisms.scans.linear_scan import advance, diagonal_scan, last
 
 Modes = Float[Array, "outputs modes"]
 State = tuple[Modes, Modes]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import select_state
 from memory_models.mechanisms.layers import Linear, layer_norm
-from memory_models.mechanisms.linear_scan import (
+from memory_models.mechanisms.scans.linear_scan import (
     MINIMUM_RATE,
     Number,
     advance,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
 from memory_models.mechanisms.layers import Linear, orthogonal
-from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
+from memory_models.mechanisms.scans.recurrent_scan import Gate, gates_of, recurrent_scan
 
 
 class ElmanNetwork(MemoryModel):

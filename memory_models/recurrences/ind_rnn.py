@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
-from memory_models.mechanisms.cell_scan import cell_scan
 from memory_models.mechanisms.layers import Linear
+from memory_models.mechanisms.scans.cell_scan import cell_scan
 
 
 class IndependentlyRecurrentNetwork(MemoryModel):

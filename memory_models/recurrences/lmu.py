@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, Sizing, select_state
-from memory_models.mechanisms.dense_scan import dense_scan, dense_step
 from memory_models.mechanisms.layers import Linear, check_sizes, orthogonal
-from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
+from memory_models.mechanisms.scans.dense_scan import dense_scan, dense_step
+from memory_models.mechanisms.scans.recurrent_scan import Gate, gates_of, recurrent_scan
 
 State = tuple[Float[Array, " hidden"], Float[Array, "channels order"]]
 

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from memory_models.base import Card, MemoryModel, select_state
 from memory_models.mechanisms.inspection import record
 from memory_models.mechanisms.layers import Linear, chrono_bias, orthogonal
-from memory_models.mechanisms.linear_scan import last
-from memory_models.mechanisms.recurrent_scan import Gate, gates_of, recurrent_scan
+from memory_models.mechanisms.scans.linear_scan import last
+from memory_models.mechanisms.scans.recurrent_scan import Gate, gates_of, recurrent_scan
 
 Hidden = Float[Array, " hidden"]
 HiddenAndCell = tuple[Hidden, Hidden]

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from memory_models.base import Card, MemoryModel, select_state
 from memory_models.mechanisms.layers import Linear, chrono_bias
-from memory_models.mechanisms.linear_scan import diagonal_scan
+from memory_models.mechanisms.scans.linear_scan import diagonal_scan
 
 
 class MinimalLongShortTermMemory(MemoryModel):

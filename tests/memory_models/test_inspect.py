@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import memory_models
-from memory_models.mechanisms import inspection, ring_attention
+from memory_models.mechanisms import inspection
+from memory_models.mechanisms.stores import ring_attention
 from tests.conformance import small_models
 
 TIME, HALF = 14, 7

@@ -9,7 +9,7 @@ from jax.extend.core import jaxpr_as_fun
 from agents.export.operations import written_out
 from memory_models import affine
 from memory_models.mechanisms.platform import by_platform
-from memory_models.mechanisms.prefix_scan import prefix_scan
+from memory_models.mechanisms.scans.prefix_scan import prefix_scan
 
 RANDOM = np.random.default_rng(0)
 FLOATS = RANDOM.normal(size=(3, 5, 4)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from memory_models.mechanisms.ring_attention import rotary_logits
+from memory_models.mechanisms.stores.ring_attention import rotary_logits
 from tests.memory_models.attention.loops import (
     apply,
     build,

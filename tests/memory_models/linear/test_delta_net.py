@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.delta_scan import delta_scan
-from memory_models.mechanisms.matrix_scan import matrix_scan
+from memory_models.mechanisms.scans.delta_scan import delta_scan
+from memory_models.mechanisms.scans.matrix_scan import matrix_scan
 from tests.memory_models.linear.delta_loop import delta_loop
 from tests.memory_models.linear.model_loops import compare, compare_long, make
 

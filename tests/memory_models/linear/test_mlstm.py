@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from memory_models.linear.mlstm import weighted_means
-from memory_models.mechanisms.chunks import LOWEST
-from memory_models.mechanisms.matrix_scan import gated_matrix_scan
+from memory_models.mechanisms.scans.chunks import LOWEST
+from memory_models.mechanisms.scans.matrix_scan import gated_matrix_scan
 from tests.memory_models.linear.model_loops import (
     Convolution,
     check,

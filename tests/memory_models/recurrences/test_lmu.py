@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import cont2discrete
 
-from memory_models.mechanisms.dense_scan import dense_scan
+from memory_models.mechanisms.scans.dense_scan import dense_scan
 from memory_models.recurrences.lmu import legendre_hold
 from tests.memory_models.linear.model_loops import compare, compare_long, linear, make
 

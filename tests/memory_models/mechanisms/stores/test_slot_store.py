@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memory_models.base import select_state
-from memory_models.mechanisms import slot_store
+from memory_models.mechanisms.stores import slot_store
 
 SLOTS, PLACES, TIME = 6, 3, 40
 

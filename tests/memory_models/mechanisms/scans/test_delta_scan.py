@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.delta_scan import (
+from memory_models.mechanisms.scans.delta_scan import (
     delta_scan,
     delta_step,
     unit_lower_solve,

@@ -16,11 +16,11 @@ import jax
 from jaxtyping import Array, Bool
 
 from memory_models.base import State
-from memory_models.mechanisms import recurrent_loops
 from memory_models.mechanisms.inspection import unrecorded
 from memory_models.mechanisms.layers import Linear
 from memory_models.mechanisms.platform import by_platform
-from memory_models.mechanisms.recurrent_loops import Gate, gates_of
+from memory_models.mechanisms.scans import recurrent_loops
+from memory_models.mechanisms.scans.recurrent_loops import Gate, gates_of
 
 __all__ = ["Gate", "GatedCell", "gates_of", "recurrent_scan"]
 

@@ -22,8 +22,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
-from memory_models.mechanisms.chunk_states import chunk_states
-from memory_models.mechanisms.chunks import (
+from memory_models.mechanisms.inspection import record, record_decay
+from memory_models.mechanisms.platform import by_platform
+from memory_models.mechanisms.scans.chunk_states import chunk_states
+from memory_models.mechanisms.scans.chunks import (
     KEPT,
     by_head,
     chunk_scan,
@@ -32,8 +34,7 @@ from memory_models.mechanisms.chunks import (
     joined,
     masks_of,
 )
-from memory_models.mechanisms.inspection import record, record_decay
-from memory_models.mechanisms.matrix_scan import (
+from memory_models.mechanisms.scans.matrix_scan import (
     Keys,
     Matrices,
     PerHead,
@@ -42,7 +43,6 @@ from memory_models.mechanisms.matrix_scan import (
     read,
     read_entering,
 )
-from memory_models.mechanisms.platform import by_platform
 
 CHUNK_SIZE = 16
 """Steps per chunk: the inverse costs more than chunks of 32 gain elsewhere."""

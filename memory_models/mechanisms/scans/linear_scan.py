@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from memory_models.mechanisms.inspection import record_decay
 from memory_models.mechanisms.platform import by_platform
-from memory_models.mechanisms.prefix_scan import (
+from memory_models.mechanisms.scans.prefix_scan import (
     Number,
     advance,
     choose,

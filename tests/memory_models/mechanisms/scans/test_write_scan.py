@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from memory_models import Linear
-from memory_models.mechanisms import write_scan as module
-from memory_models.mechanisms.write_scan import write_scan
+from memory_models.mechanisms.scans import write_scan as module
+from memory_models.mechanisms.scans.write_scan import write_scan
 
 WRITES, SLOTS, WIDTH = 7, 3, 4
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.chunks import LOWEST
-from memory_models.mechanisms.matrix_scan import (
+from memory_models.mechanisms.scans.chunks import LOWEST
+from memory_models.mechanisms.scans.matrix_scan import (
     gated_matrix_scan,
     gated_matrix_step,
     matrix_scan,

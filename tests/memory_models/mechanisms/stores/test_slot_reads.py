@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.spatial
 
-from memory_models.mechanisms import slot_reads
+from memory_models.mechanisms.stores import slot_reads
 
 
 def test_weights_of_readable_rows_only(x64):

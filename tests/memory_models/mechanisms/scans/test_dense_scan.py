@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.dense_scan import dense_scan, dense_step
+from memory_models.mechanisms.scans.dense_scan import dense_scan, dense_step
 from tests.memory_models.mechanisms.step_loops import by_steps, close, gradients
 
 scan = jax.jit(dense_scan)

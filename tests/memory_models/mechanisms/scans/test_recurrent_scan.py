@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memory_models import Linear, cell_scan
-from memory_models.mechanisms.recurrent_scan import gates_of, recurrent_scan
+from memory_models.mechanisms.scans.recurrent_scan import gates_of, recurrent_scan
 
 TIME, STREAMS, WIDTH = 9, 3, 4
 KERNELS = ["stored", "recomputed"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.linear_scan import (
+from memory_models.mechanisms.scans.linear_scan import (
     diagonal_scan,
     last,
     rotating_decay,

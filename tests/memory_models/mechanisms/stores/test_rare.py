@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.rare import rare
+from memory_models.mechanisms.stores.rare import rare
 
 ROWS = 40
 

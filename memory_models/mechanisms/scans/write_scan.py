@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool
 
 from memory_models.base import select_state
 from memory_models.mechanisms.platform import by_platform
-from memory_models.mechanisms.recurrent_loops import entering_of
+from memory_models.mechanisms.scans.recurrent_loops import entering_of
 
 ROUND = 16
 """Writes per round of the loops for accelerators."""

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from memory_models.base import select_state
-from memory_models.mechanisms.chunks import (
+from memory_models.mechanisms.inspection import record_decay
+from memory_models.mechanisms.scans.chunks import (
     CHUNK_SIZE,
     LOWEST,
     Decays,
@@ -21,7 +22,6 @@ from memory_models.mechanisms.chunks import (
     masked_exp,
     masks_of,
 )
-from memory_models.mechanisms.inspection import record_decay
 
 Keys = Float[Array, "time heads keys"]
 Values = Float[Array, "time heads values"]

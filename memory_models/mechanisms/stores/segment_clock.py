@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from memory_models.base import select_state
-from memory_models.mechanisms.rare import rare
-from memory_models.mechanisms.ring_attention import Bands, Tape
-from memory_models.mechanisms.write_scan import Write, write_scan
+from memory_models.mechanisms.scans.write_scan import Write, write_scan
+from memory_models.mechanisms.stores.rare import rare
+from memory_models.mechanisms.stores.ring_attention import Bands, Tape
 
 
 class Clock(NamedTuple):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from memory_models.mechanisms.slot_reads import cosines
+from memory_models.mechanisms.stores.slot_reads import cosines
 
 Weights = Float[Array, " slots"]
 ReadWeights = Float[Array, "reads slots"]

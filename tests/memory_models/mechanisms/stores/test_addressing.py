@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from memory_models.mechanisms import addressing
+from memory_models.mechanisms.stores import addressing
 
 
 def one_hot(index, size=4):

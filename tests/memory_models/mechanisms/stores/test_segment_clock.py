@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.ring_attention import bands
-from memory_models.mechanisms.segment_clock import (
+from memory_models.mechanisms.stores.ring_attention import bands
+from memory_models.mechanisms.stores.segment_clock import (
     empty_clock,
     enter,
     follow,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memory_models.mechanisms.chunk_states import chunk_states
+from memory_models.mechanisms.scans.chunk_states import chunk_states
 
 HEADS, KEYS, VALUES = 2, 3, 4
 
