@@ -25,7 +25,7 @@ from envs import spaces
 from envs.catalogue import classes
 from envs.popgym import TASKS
 from envs.popgym.cards import Deal, value_at
-from envs.popgym.repeat_previous import RepeatPrevious
+from envs.popgym.diagnostic.repeat_previous import RepeatPrevious
 
 NUM_ENVS = 1024
 STEPS = 2000

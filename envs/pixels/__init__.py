@@ -12,14 +12,14 @@ from envs.grids.memory import MiniGridMemory
 from envs.mazes.tmaze import TMaze
 from envs.pixels import board_faces, card_faces, cartpole_faces, maze_faces
 from envs.pixels.pixels import Face, Pixels, pixels_of
-from envs.popgym.autoencode import Autoencode
-from envs.popgym.battleship import Battleship
-from envs.popgym.cartpole import CartPole
-from envs.popgym.concentration import Concentration
-from envs.popgym.count_recall import CountRecall
-from envs.popgym.labyrinth_escape import LabyrinthEscape
-from envs.popgym.labyrinth_explore import LabyrinthExplore
-from envs.popgym.minesweeper import MineSweeper
+from envs.popgym.control.cartpole import CartPole
+from envs.popgym.diagnostic.autoencode import Autoencode
+from envs.popgym.diagnostic.count_recall import CountRecall
+from envs.popgym.games.battleship import Battleship
+from envs.popgym.games.concentration import Concentration
+from envs.popgym.games.minesweeper import MineSweeper
+from envs.popgym.navigation.labyrinth_escape import LabyrinthEscape
+from envs.popgym.navigation.labyrinth_explore import LabyrinthExplore
 
 __all__ = ["TASKS", "Face", "Pixels", "pixels_of"]
 

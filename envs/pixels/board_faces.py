@@ -9,8 +9,8 @@ from jaxtyping import Array, Int
 from envs import draw
 from envs.pixels import shapes
 from envs.pixels.tiles import MARKS, Colour, Picture, Sheet, sheet, tile, tiled
-from envs.popgym.battleship import SHIP, SHOT, Battleship, BattleshipState
-from envs.popgym.minesweeper import MINE, VIEWED, MineSweeper, MineSweeperState
+from envs.popgym.games.battleship import SHIP, SHOT, Battleship, BattleshipState
+from envs.popgym.games.minesweeper import MINE, VIEWED, MineSweeper, MineSweeperState
 
 _SEA, _SHIP = (60, 90, 140), (215, 215, 215)
 _RED = (235, 60, 60)

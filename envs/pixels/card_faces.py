@@ -20,10 +20,10 @@ from envs.pixels.tiles import (
     tiled,
 )
 from envs.popgym import cards
-from envs.popgym.autoencode import Autoencode
 from envs.popgym.cards import KINDS
-from envs.popgym.concentration import Concentration, ConcentrationState
-from envs.popgym.count_recall import CountRecall, CountRecallState
+from envs.popgym.diagnostic.autoencode import Autoencode
+from envs.popgym.diagnostic.count_recall import CountRecall, CountRecallState
+from envs.popgym.games.concentration import Concentration, ConcentrationState
 
 _SUITS = ((245, 245, 245), (90, 150, 255), (60, 190, 90), (235, 80, 80))
 """A colour for each suit, as in a deck of four colours: spades are white here."""

@@ -6,8 +6,8 @@ from jaxtyping import Array, Float
 from envs import draw
 from envs.base import Return, simulated, unknown
 from envs.pixels.tiles import Picture, blank, gauge
-from envs.popgym import balancing
-from envs.popgym.cartpole import CartPole, CartPoleState
+from envs.popgym.control import balancing
+from envs.popgym.control.cartpole import CartPole, CartPoleState
 
 _GAUGE = 7  # rows of each of the four gauges in a picture of 64
 _PLAYED_STARTS, _PLAYED_STEPS = 2**14, 1000

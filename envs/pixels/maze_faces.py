@@ -20,8 +20,13 @@ from envs.pixels.tiles import (
     tile,
     tiled,
 )
-from envs.popgym.hunt_and_kill import OBSTACLE
-from envs.popgym.labyrinth import VISITED, Labyrinth, LabyrinthState, square_of
+from envs.popgym.navigation.hunt_and_kill import OBSTACLE
+from envs.popgym.navigation.labyrinth import (
+    VISITED,
+    Labyrinth,
+    LabyrinthState,
+    square_of,
+)
 
 _WALL, _VISITED = (120, 85, 60), (150, 190, 235)
 _KEY, _BALL = (235, 200, 40), (60, 190, 90)

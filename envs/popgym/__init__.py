@@ -3,19 +3,19 @@
 from typing import Any
 
 from envs.base import Environment
-from envs.popgym.autoencode import Autoencode
-from envs.popgym.battleship import Battleship
-from envs.popgym.cartpole import CartPole
-from envs.popgym.concentration import Concentration
-from envs.popgym.count_recall import CountRecall
-from envs.popgym.higher_lower import HigherLower
-from envs.popgym.labyrinth_escape import LabyrinthEscape
-from envs.popgym.labyrinth_explore import LabyrinthExplore
-from envs.popgym.minesweeper import MineSweeper
+from envs.popgym.control.cartpole import CartPole
+from envs.popgym.control.pendulum import Pendulum
+from envs.popgym.diagnostic.autoencode import Autoencode
+from envs.popgym.diagnostic.count_recall import CountRecall
+from envs.popgym.diagnostic.repeat_first import RepeatFirst
+from envs.popgym.diagnostic.repeat_previous import RepeatPrevious
+from envs.popgym.games.battleship import Battleship
+from envs.popgym.games.concentration import Concentration
+from envs.popgym.games.higher_lower import HigherLower
+from envs.popgym.games.minesweeper import MineSweeper
 from envs.popgym.multiarmed_bandit import MultiarmedBandit
-from envs.popgym.pendulum import Pendulum
-from envs.popgym.repeat_first import RepeatFirst
-from envs.popgym.repeat_previous import RepeatPrevious
+from envs.popgym.navigation.labyrinth_escape import LabyrinthEscape
+from envs.popgym.navigation.labyrinth_explore import LabyrinthExplore
 
 LEVELS = ("Easy", "Medium", "Hard")
 

@@ -19,8 +19,8 @@ from envs.mazes.tmaze import TMaze
 from envs.mazes.tmaze_places import TMazePlaces
 from envs.object_recall.object_permanence import ObjectPermanence
 from envs.object_recall.room_recall import RoomRecall
-from envs.popgym.repeat_first import RepeatFirst
-from envs.popgym.repeat_previous import RepeatPrevious
+from envs.popgym.diagnostic.repeat_first import RepeatFirst
+from envs.popgym.diagnostic.repeat_previous import RepeatPrevious
 
 # Which parameter moves the cue ------------------------------------------------
 

@@ -19,7 +19,7 @@ from analysis.retention.playing import Point, Retention
 from analysis.verdict import Verdict, kinds, play_beyond, proposals, verdict
 from analysis.verdict.kinds import Horizons, Reach
 from envs.mazes.tmaze import TMaze
-from envs.popgym.repeat_first import RepeatFirst
+from envs.popgym.diagnostic.repeat_first import RepeatFirst
 from memory_models.registry import builder
 from tests.analysis.runs_of_nothing import a_score, plan_of, write_run
 

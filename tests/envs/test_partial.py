@@ -13,7 +13,7 @@ from agents.running.configuration.config import build
 from agents.running.overrides import check
 from envs.partial import Delayed, Flicker, Noisy, WithoutKeys
 from envs.partial.blank import _nothing
-from envs.popgym.cartpole import CartPole
+from envs.popgym.control.cartpole import CartPole
 from tests.agents.toy import MaskedToy, Toy
 from tests.envs.test_vector import Chained
 

@@ -12,7 +12,7 @@ import pytest
 import envs
 from envs import spaces
 from envs.pixels import FACES, cartpole_faces
-from envs.popgym import balancing
+from envs.popgym.control import balancing
 from tests.envs.pixels import decode
 
 IDS = [id for id in envs.names() if "Pixels-v" in id]

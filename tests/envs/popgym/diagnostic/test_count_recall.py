@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import envs
-from envs.popgym.count_recall import CountRecallState
+from envs.popgym.diagnostic.count_recall import CountRecallState
 from tests.envs.popgym.parity import (
     assert_attained,
     assert_equal,

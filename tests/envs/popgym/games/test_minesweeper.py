@@ -12,8 +12,8 @@ import pytest
 
 import envs
 from envs import draw
-from envs.popgym import sweeping
-from envs.popgym.minesweeper import MineSweeperState
+from envs.popgym.games import sweeping
+from envs.popgym.games.minesweeper import MineSweeperState
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

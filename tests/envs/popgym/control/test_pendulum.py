@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.popgym import pendulum, swing_up
-from envs.popgym.pendulum import PendulumState
+from envs.popgym.control import pendulum, swing_up
+from envs.popgym.control.pendulum import PendulumState
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -11,8 +11,8 @@ import pytest
 
 import envs
 from envs import draw
-from envs.popgym import fleet
-from envs.popgym.battleship import Battleship, BattleshipState
+from envs.popgym.games import fleet
+from envs.popgym.games.battleship import Battleship, BattleshipState
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -22,7 +22,6 @@ from envs.base import (
     simulated,
     unknown,
 )
-from envs.popgym import swing_up
 from envs.popgym.common import (
     PAPER,
     check_sigma,
@@ -31,6 +30,7 @@ from envs.popgym.common import (
     unknown_without_memory,
     with_noise,
 )
+from envs.popgym.control import swing_up
 
 _MIDDLE = 8.1368022  # half of the highest cost, as the package rounds it
 _ORACLE_COST, _RECALL_COST, _STANDS_BY = 136.96, 137.32, 100

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.popgym.cartpole import _BALANCED_STEPS, _GAINS, _STARTS, CartPoleState
+from envs.popgym.control.cartpole import _BALANCED_STEPS, _GAINS, _STARTS, CartPoleState
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

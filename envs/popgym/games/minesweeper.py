@@ -20,8 +20,8 @@ from envs.base import (
     float_dtype,
     unknown,
 )
-from envs.popgym import sweeping
 from envs.popgym.common import PAPER
+from envs.popgym.games import sweeping
 
 CLEAR, MINE, VIEWED = 0, 1, 2  # states of a cell
 

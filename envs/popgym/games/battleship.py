@@ -19,8 +19,8 @@ from envs.base import (
     float_dtype,
     unknown,
 )
-from envs.popgym import fleet
 from envs.popgym.common import PAPER
+from envs.popgym.games import fleet
 
 SHIP, SHOT = 1, 2  # flags of a cell
 

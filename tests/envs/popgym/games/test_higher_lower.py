@@ -10,7 +10,7 @@ import pytest
 
 import envs
 from envs.popgym.cards import Deal
-from envs.popgym.higher_lower import counting_return
+from envs.popgym.games.higher_lower import counting_return
 from tests.envs.popgym.parity import (
     assert_attained,
     assert_equal,

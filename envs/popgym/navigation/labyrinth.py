@@ -20,9 +20,9 @@ from envs.base import (
     simulated,
     unknown,
 )
-from envs.popgym import hunt_and_kill
 from envs.popgym.common import PAPER, check_steps
-from envs.popgym.hunt_and_kill import FREE, OBSTACLE
+from envs.popgym.navigation import hunt_and_kill
+from envs.popgym.navigation.hunt_and_kill import FREE, OBSTACLE
 
 START, GOAL, HIDDEN = 2, 3, 4  # squares; the last one in maps only
 LEFT, RIGHT, UP, DOWN, NO_ACTION = range(5)

@@ -19,7 +19,6 @@ from envs.base import (
     simulated,
     unknown,
 )
-from envs.popgym import balancing
 from envs.popgym.common import (
     PAPER,
     check_sigma,
@@ -28,6 +27,7 @@ from envs.popgym.common import (
     unknown_without_memory,
     with_noise,
 )
+from envs.popgym.control import balancing
 
 _GAINS = (0.1, 0.3, 1.0, 0.4)
 _STARTS, _BALANCED_STEPS = 2**18, 1000  # that the policies below were played for

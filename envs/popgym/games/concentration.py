@@ -12,7 +12,7 @@ from envs import draw
 from envs.base import Card, Environment, Transition, exact, float_dtype, unknown
 from envs.popgym import cards
 from envs.popgym.common import PAPER
-from envs.popgym.concentration_returns import floor, recall
+from envs.popgym.games.concentration_returns import floor, recall
 
 KINDS = ("colours", "ranks")
 

@@ -6,8 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray
 
 from envs.base import Card
-from envs.popgym import hunt_and_kill
-from envs.popgym.labyrinth import GOAL, Grid, Labyrinth, LabyrinthState, Square
+from envs.popgym.navigation import hunt_and_kill
+from envs.popgym.navigation.labyrinth import (
+    GOAL,
+    Grid,
+    Labyrinth,
+    LabyrinthState,
+    Square,
+)
 
 # By size: the floor, then squares to the exit, each with a half width.
 _PLAYED = {
@@ -39,7 +45,7 @@ class LabyrinthEscape(Labyrinth):
       where the start is in the window, tell them apart.
 
     Mazes are drawn as the package's are, by hunt and kill, but never with cells left
-    out (`envs.popgym.hunt_and_kill`).
+    out (`envs.popgym.navigation.hunt_and_kill`).
 
     The package warns that this can be solved without memory. Indeed 'keep a hand on
     the wall' is a map from window and last action to action; it returns 0.95, 0.90 and

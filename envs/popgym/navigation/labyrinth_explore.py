@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Int8, PRNGKeyArray
 
 from envs.base import Card
-from envs.popgym import hunt_and_kill
-from envs.popgym.labyrinth import (
+from envs.popgym.navigation import hunt_and_kill
+from envs.popgym.navigation.labyrinth import (
     FREE,
     MOVES,
     Grid,

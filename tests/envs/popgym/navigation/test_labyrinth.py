@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 import envs
-from envs.popgym import hunt_and_kill, labyrinth
-from envs.popgym.labyrinth import DOWN, LEFT, NO_ACTION, RIGHT, UP, LabyrinthState
-from tests.envs.popgym import mazes
+from envs.popgym.navigation import hunt_and_kill, labyrinth
+from envs.popgym.navigation.labyrinth import (
+    DOWN,
+    LEFT,
+    NO_ACTION,
+    RIGHT,
+    UP,
+    LabyrinthState,
+)
+from tests.envs.popgym.navigation import mazes
 from tests.envs.popgym.parity import (
     NOTHING,
     assert_equal,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.popgym.concentration import ConcentrationState
-from envs.popgym.concentration_returns import least_failures, random_return
+from envs.popgym.games.concentration import ConcentrationState
+from envs.popgym.games.concentration_returns import least_failures, random_return
 from tests.envs.popgym.parity import (
     assert_equal,
     at_every_level,

@@ -1,0 +1,1 @@
+"""Cards to be remembered and named: POPGym's diagnostic tasks."""

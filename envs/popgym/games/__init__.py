@@ -1,0 +1,1 @@
+"""Card and board games: POPGym's game tasks."""

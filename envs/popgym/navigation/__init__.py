@@ -1,0 +1,1 @@
+"""Labyrinths: POPGym's navigation tasks."""
