@@ -14,7 +14,7 @@ from envs.film import caption
 from envs.play import telling
 from envs.play.controls import controls_for
 from envs.play.pictures import Picture, fit, scene
-from envs.robot import views
+from envs.robot.seeing import views
 from envs.robot.task import RobotTask
 
 RESTART, SECRET, END = ("r",), ("h",), ("x", "escape")

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
-from envs.robot import views
-from envs.robot.cameras import NAMES
+from envs.robot.seeing import views
+from envs.robot.seeing.cameras import NAMES
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images" / "robots"
 SIZE, GAP, LABEL = 192, 4, 15

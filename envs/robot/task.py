@@ -16,12 +16,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Environment, Transition, float_dtype
-from envs.robot import actions, cameras, drawing, seen
-from envs.robot.episode import Outcome, Placement, RobotState
-from envs.robot.seen import Looks
+from envs.robot.episodes.episode import Outcome, Placement, RobotState
+from envs.robot.hand import actions
+from envs.robot.hand.touch import joint_speed, reach, touched
+from envs.robot.seeing import cameras, drawing, seen
+from envs.robot.seeing.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
 from envs.robot.tabletop import gripper as arm
-from envs.robot.touch import joint_speed, reach, touched
 
 Tasks = dict[str, tuple[type[Environment], dict[str, Any]]]
 """Classes and parameters by id."""

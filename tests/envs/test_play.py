@@ -134,7 +134,7 @@ def test_hand():
     task = envs.make("ShellGameTouch-v0", action_mode="discrete")
     action = controls.Hand(task).press("left")
     np.testing.assert_array_equal(
-        envs.robot.actions.DISCRETE[int(action)], [0, 1, 0, 0, 0]
+        envs.robot.hand.actions.DISCRETE[int(action)], [0, 1, 0, 0, 0]
     )
 
 

@@ -10,14 +10,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Card, exact, float_dtype
-from envs.robot import button, handling, layout, returns
-from envs.robot.episode import Outcome, Placement
+from envs.robot import returns
+from envs.robot.episodes import layout
+from envs.robot.episodes.episode import Outcome, Placement
+from envs.robot.hand import button, handling
+from envs.robot.hand.touch import apart, closeness, distance, paid, staged
 from envs.robot.one_at_a_time import OneAtATime
-from envs.robot.seen import Appearance, Looks
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import apart, closeness, distance, paid, staged
 
 PHASES = ("insert", "return", "confirm")
 INSERT, RETURN, CONFIRM = range(3)

@@ -9,15 +9,17 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, float_dtype
-from envs.robot import button, clock, returns
-from envs.robot.button import Button
-from envs.robot.clock import Clock, Range
-from envs.robot.episode import Outcome, Placement, left_alone
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock
+from envs.robot.episodes.clock import Clock, Range
+from envs.robot.episodes.episode import Outcome, Placement, left_alone
+from envs.robot.hand import button
+from envs.robot.hand.button import Button
+from envs.robot.hand.touch import closeness, distance, paid, reach, staged
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import closeness, distance, paid, reach, staged
 
 PHASES = ("watch", "press")
 COLOURS = ("red", "black", "dark", "blue", "green")

@@ -9,14 +9,15 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, float_dtype
-from envs.robot import handling, returns
-from envs.robot.episode import Outcome, Placement
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes.episode import Outcome, Placement
+from envs.robot.hand import handling
+from envs.robot.hand.touch import apart, closeness, distance, paid, static
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import ball, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import apart, closeness, distance, paid, static
 
 RADIUS = 0.02
 GOAL = 0.1

@@ -11,15 +11,18 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, float_dtype
-from envs.robot import button, clock, drawing, layout, returns
-from envs.robot.button import Button
-from envs.robot.clock import CUE, Clock, Range
-from envs.robot.episode import Outcome, Placement, left_alone
-from envs.robot.seen import COLOURS, Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock, layout
+from envs.robot.episodes.clock import CUE, Clock, Range
+from envs.robot.episodes.episode import Outcome, Placement, left_alone
+from envs.robot.hand import button
+from envs.robot.hand.button import Button
+from envs.robot.hand.touch import approach, paid, reach, static, touched
+from envs.robot.seeing import drawing
+from envs.robot.seeing.seen import COLOURS, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import approach, paid, reach, static, touched
 
 CUBES = len(COLOURS)
 _ABOVE = 0.025

@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Card, float_dtype
-from envs.robot import clock, layout, returns
-from envs.robot.clock import CUE, Clock, Range
-from envs.robot.episode import Outcome, Placement, left_alone
-from envs.robot.seen import COLOURS, SHAPES, Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock, layout
+from envs.robot.episodes.clock import CUE, Clock, Range
+from envs.robot.episodes.episode import Outcome, Placement, left_alone
+from envs.robot.hand.touch import approach, reach, touched
+from envs.robot.seeing.seen import COLOURS, SHAPES, Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import cube
 from envs.robot.task import LONG, RobotTask, Tasks
-from envs.robot.touch import approach, reach, touched
 
 BOTH = ("cube", "ball", "T", "cross", "torus"), ("red", "lime", "blue")
 NUMBERS = {"colour": (3, 5, 9), "shape": (3, 5, 9), "both": (6, 9, 15)}

@@ -10,13 +10,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, Return, computed, float_dtype
-from envs.robot import handling, returns
-from envs.robot.episode import Outcome, Placement, left_alone
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes.episode import Outcome, Placement, left_alone
+from envs.robot.hand import handling
+from envs.robot.hand.touch import distance, let_go, paid, static
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import distance, let_go, paid, static
 
 PHASES = ("act",)
 HALF = (0.12, 0.025, 0.025)

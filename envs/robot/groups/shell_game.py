@@ -9,14 +9,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from envs.base import Card, float_dtype
-from envs.robot import clock, layout, returns
-from envs.robot.clock import CUE, Clock, Range
-from envs.robot.episode import Outcome, Placement
-from envs.robot.seen import Appearance, Looks
-from envs.robot.tabletop import Thing, World
-from envs.robot.tabletop.things import ball, cylinder
-from envs.robot.task import LONG, RobotTask, Tasks
-from envs.robot.touch import (
+from envs.robot import returns
+from envs.robot.episodes import clock, layout
+from envs.robot.episodes.clock import CUE, Clock, Range
+from envs.robot.episodes.episode import Outcome, Placement
+from envs.robot.hand.touch import (
     closeness,
     distance,
     joint_speed,
@@ -25,6 +22,10 @@ from envs.robot.touch import (
     static,
     touched,
 )
+from envs.robot.seeing.seen import Appearance, Looks
+from envs.robot.tabletop import Thing, World
+from envs.robot.tabletop.things import ball, cylinder
+from envs.robot.task import LONG, RobotTask, Tasks
 
 MUGS = 3
 SPACING = 0.2

@@ -7,15 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from envs.robot import handling
-from envs.robot.clock import CUE
-from envs.robot.episode import Outcome, Placement
+from envs.robot.episodes.clock import CUE
+from envs.robot.episodes.episode import Outcome, Placement
 from envs.robot.groups.shell_game import HALF_HEIGHT, MUGS, RADIUS, ShellGame
-from envs.robot.tabletop import Thing, World
-from envs.robot.tabletop import gripper as arm
-from envs.robot.tabletop.things import cylinder
-from envs.robot.task import Tasks
-from envs.robot.touch import (
+from envs.robot.hand import handling
+from envs.robot.hand.touch import (
     SLOW,
     apart,
     closeness,
@@ -24,6 +20,10 @@ from envs.robot.touch import (
     paid,
     static,
 )
+from envs.robot.tabletop import Thing, World
+from envs.robot.tabletop import gripper as arm
+from envs.robot.tabletop.things import cylinder
+from envs.robot.task import Tasks
 
 BALL = 0.02
 """Radius of the ball, metres."""

@@ -10,15 +10,17 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, Return, exact, float_dtype
-from envs.robot import clock, handling, returns
-from envs.robot.clock import Range
-from envs.robot.episode import Outcome, Placement
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock
+from envs.robot.episodes.clock import Range
+from envs.robot.episodes.episode import Outcome, Placement
+from envs.robot.hand import handling
+from envs.robot.hand.touch import RISEN, closeness, distance, let_go, paid
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import RISEN, closeness, distance, let_go, paid
 
 PHASES = ("there", "wait", "back")
 THERE, WAIT, BACK = range(3)

@@ -9,15 +9,17 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, Return, exact, float_dtype
-from envs.robot import clock, handling, layout, returns
-from envs.robot.clock import Range
-from envs.robot.episode import Outcome, Placement, RobotState, left_alone
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock, layout
+from envs.robot.episodes.clock import Range
+from envs.robot.episodes.episode import Outcome, Placement, RobotState, left_alone
+from envs.robot.hand import handling
+from envs.robot.hand.touch import apart, closeness, distance, joint_speed, paid
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import ball, cube, cylinder
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import apart, closeness, distance, joint_speed, paid
 
 PHASES = ("prepare", "wait", "due")
 COLOURS = ("blue", "red", "green", "white")

@@ -10,15 +10,17 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Card, float_dtype, simulated
-from envs.robot import button, clock, handling, layout, paths, returns
-from envs.robot.clock import Clock, Range
-from envs.robot.episode import Outcome, Placement, RobotState
-from envs.robot.paths import CENTRE, CHECKPOINTS, POINTS, REACH
-from envs.robot.seen import Appearance, Looks
+from envs.robot import returns
+from envs.robot.episodes import clock, layout, paths
+from envs.robot.episodes.clock import Clock, Range
+from envs.robot.episodes.episode import Outcome, Placement, RobotState
+from envs.robot.episodes.paths import CENTRE, CHECKPOINTS, POINTS, REACH
+from envs.robot.hand import button, handling
+from envs.robot.hand.touch import apart, closeness, distance, paid, reach
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Thing, World
 from envs.robot.tabletop.things import ball, cube
 from envs.robot.task import RobotTask, Tasks
-from envs.robot.touch import apart, closeness, distance, paid, reach
 
 PHASES = ("wait", "watch", "trace")
 COLOURS = ("green", "red", "white", "black")

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 from envs.base import Card, unknown
 from envs.gymnasium_api import fresh_key
 from envs.gymnasium_vector import same_step_infos
-from envs.robot.episode import RobotState
+from envs.robot.episodes.episode import RobotState
 from envs.robot.mujoco.table import MuJoCoTables
 from envs.robot.tabletop import gripper as arm
 from envs.robot.task import RobotTask

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import button
 from envs.robot.groups.blink_count import BlinkCount
+from envs.robot.hand import button
 from tests.envs.robot.playing import (
     go_to,
     observed,

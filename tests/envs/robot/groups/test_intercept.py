@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import handling, returns
+from envs.robot import returns
 from envs.robot.groups.intercept import TASKS, Intercept
+from envs.robot.hand import handling
 from envs.robot.tabletop import gripper as arm
 from tests.envs.robot.playing import observed, same, start, step
 

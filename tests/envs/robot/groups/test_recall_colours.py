@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import button
 from envs.robot.groups.recall_colours import CUBES, RecallColours
+from envs.robot.hand import button
 from tests.envs.robot.playing import go_to, oracle, start, step, until_acting
 
 QUICK = {"each": (2, 2), "empty": (2, 2), "reward_mode": "sparse"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot.clock import CUE
+from envs.robot.episodes.clock import CUE
 from envs.robot.groups.remember import Remember, items
 from tests.envs.robot.playing import (
     go_to,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import handling, returns
+from envs.robot import returns
 from envs.robot.groups.rotate import APART, NEAR, TASKS, Rotate
+from envs.robot.hand import handling
 from tests.envs.robot.playing import observed, oracle, same, start, step, with_task
 
 LENIENT = Rotate(reward_mode="dense")

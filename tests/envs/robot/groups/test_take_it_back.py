@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.robot import drawing, returns
+from envs.robot import returns
 from envs.robot.groups.take_it_back import (
     _ALONG,
     BACK,
@@ -18,6 +18,7 @@ from envs.robot.groups.take_it_back import (
     TakeItBack,
     _blind,
 )
+from envs.robot.seeing import drawing
 from envs.robot.task import HOME
 from tests.envs.robot.playing import observed, oracle, same, start, step, with_task
 

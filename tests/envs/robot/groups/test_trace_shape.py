@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import paths, returns
+from envs.robot import returns
+from envs.robot.episodes import paths
 from envs.robot.groups.trace_shape import TASKS, TraceShape, _path
 from tests.envs.robot.playing import compiled, observed, same, start, step, with_task
 

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from envs import draw
-from envs.robot.seen import Looks
+from envs.robot.seeing.seen import Looks
 from envs.robot.tabletop import Thing, World
 
 SIZE = draw.SCENE

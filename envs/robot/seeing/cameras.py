@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from envs.robot.drawing import COLOURS, FINGER_LENGTH, PALM
-from envs.robot.outlines import OUTLINES
-from envs.robot.seen import Appearance, Looks
+from envs.robot.seeing.drawing import COLOURS, FINGER_LENGTH, PALM
+from envs.robot.seeing.outlines import OUTLINES
+from envs.robot.seeing.seen import Appearance, Looks
 from envs.robot.tabletop import Gripper, Thing, World
 from envs.robot.tabletop.gripper import WIDEST
 from envs.robot.tabletop.scene import FINGER

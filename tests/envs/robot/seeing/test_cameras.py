@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import cameras, filmstrips
-from envs.robot.drawing import COLOURS
-from envs.robot.seen import SHAPES, Appearance, Looks
+from envs.robot import filmstrips
+from envs.robot.seeing import cameras
+from envs.robot.seeing.drawing import COLOURS
+from envs.robot.seeing.seen import SHAPES, Appearance, Looks
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop import world as worlds
 from envs.robot.tabletop.things import ball, cube, cylinder

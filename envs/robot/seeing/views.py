@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from envs.robot.drawing import COLOURS, FINGER_LENGTH, PALM
-from envs.robot.outlines import OUTLINES
-from envs.robot.seen import Looks
+from envs.robot.seeing.drawing import COLOURS, FINGER_LENGTH, PALM
+from envs.robot.seeing.outlines import OUTLINES
+from envs.robot.seeing.seen import Looks
 from envs.robot.tabletop import Gripper, Thing, World
 from envs.robot.tabletop.gripper import WIDEST
 from envs.robot.tabletop.scene import FINGER

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.robot import handling
+from envs.robot.hand import handling
 from envs.robot.tabletop import Tabletop
 from envs.robot.tabletop import gripper as arm
 from envs.robot.tabletop.things import cube, cylinder

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import envs
-from envs.robot import filmstrips, outlines, views
-from envs.robot.drawing import COLOURS
+from envs.robot import filmstrips
+from envs.robot.seeing import outlines, views
+from envs.robot.seeing.drawing import COLOURS
 from tests.envs.robot import playing
 
 SIZE = 120
@@ -124,7 +125,7 @@ def test_every_shape_looks_different():
         if name not in alike
     }
     assert len(set(seen.values())) == len(seen)
-    assert set(envs.robot.seen.SHAPES) <= set(outlines.OUTLINES)
+    assert set(envs.robot.seeing.seen.SHAPES) <= set(outlines.OUTLINES)
 
 
 def test_higher_things_cover_lower_ones():

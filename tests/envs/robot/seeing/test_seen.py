@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.robot import TASKS, seen
-from envs.robot.actions import DISCRETE
+from envs.robot import TASKS
 from envs.robot.groups.remember import Remember
+from envs.robot.hand.actions import DISCRETE
+from envs.robot.seeing import seen
 from envs.robot.tabletop import gripper as arm
 from tests.envs.robot.playing import observed, start, step, until_acting
 
-PAGE = (pathlib.Path(__file__).parents[3] / "docs" / "robots.md").read_text()
+PAGE = (pathlib.Path(__file__).parents[4] / "docs" / "robots.md").read_text()
 ENV = Remember(cue=(1, 1), empty=(1, 1), max_steps=60)
 
 

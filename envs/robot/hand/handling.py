@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.robot import button
+from envs.robot.hand import button
+from envs.robot.hand.touch import apart, distance
 from envs.robot.tabletop import World
 from envs.robot.tabletop import gripper as arm
-from envs.robot.touch import apart, distance
 
 CLEAR = 0.05
 """Metres above a thing's middle at which the open fingers pass over it."""

@@ -1,0 +1,1 @@
+"""What episodes consist of: places, paths, phases and their lengths, outcomes."""
