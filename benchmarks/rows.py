@@ -195,7 +195,7 @@ class Stopwatch:
     def seconds(self, times: Sequence[float] | np.ndarray) -> list[float]:
         """Computed from entering until each of `times`, as `time.time()` tells them."""
         computed = np.interp(times, self._times, self._computed)
-        return [round(x, 1) for x in (computed - self._computed[0]).tolist()]
+        return np.round(computed - self._computed[0], 1).tolist()
 
 
 def interval(returns: Sequence[float] | np.ndarray) -> tuple[float, float]:
