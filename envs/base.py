@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import gymnasium
 import jax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 Observation = Any
 """A pytree of arrays that lies in `observation_space` (Dict and Tuple as such)."""
@@ -138,7 +139,8 @@ class Environment(abc.ABC):
 
         oracle(key, state) -> action        a privileged policy
         hidden(state) -> dict               what must be remembered: name -> (value,
-                                            steps since it was last observable)
+                                            steps since it was last observable, -1 if
+                                            it has not been in this episode)
         render(state) -> uint8[height, width, 3], for people (`envs.draw`)
         action_mask(state) -> bool[n]       the actions allowed now; for
                                             MultiDiscrete the masks of all
@@ -204,6 +206,11 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def card(self) -> Card:
         """What the task demands of memory."""
+
+
+def steps_since(then: Int[Array, ""], now: Int[Array, ""]) -> Int[Array, ""]:
+    """Steps from `then` to `now`; -1 where `then` is -1, which is never so far."""
+    return jnp.where(then < 0, -1, now - then)
 
 
 def float_dtype() -> Any:

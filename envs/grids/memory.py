@@ -16,6 +16,7 @@ from envs.base import (
     computed,
     exact,
     float_dtype,
+    steps_since,
     unknown,
 )
 from envs.grids import egocentric, memory_returns
@@ -194,8 +195,8 @@ class MiniGridMemory(Environment):
         return jnp.where(turn == 0, _FORWARD, towards).astype(jnp.int32)
 
     def hidden(self, state: MiniGridMemoryState) -> dict[str, tuple[Array, Array]]:
-        """The cue and its age; before it is seen, the time so far."""
-        return {"cue": (state.cue, state.time - jnp.maximum(state.cue_time, 0))}
+        """The cue and its age; -1 before it is seen."""
+        return {"cue": (state.cue, steps_since(state.cue_time, state.time))}
 
     def render(self, state: MiniGridMemoryState) -> UInt8[Array, "64 width 3"]:
         """The grid, what is in view, and the agent; in the strip the cue."""

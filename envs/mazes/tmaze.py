@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.base import Card, Environment, Transition, exact, float_dtype, steps_since
 from envs.mazes import corridor
 
 
@@ -127,8 +127,8 @@ class TMaze(Environment):
         return jnp.where(last, turn, corridor.RIGHT).astype(jnp.int32)
 
     def hidden(self, state: TMazeState) -> dict[str, tuple[Array, Array]]:
-        """The goal's side and its age; before the cue is seen, the time so far."""
-        return {"goal": (state.goal, state.time - jnp.maximum(state.cue_time, 0))}
+        """The goal's side and its age; -1 before the cue is seen."""
+        return {"goal": (state.goal, steps_since(state.cue_time, state.time))}
 
     def render(self, state: TMazeState) -> UInt8[Array, "64 width 3"]:
         """The maze, its cue while on show, and the goal's side in the strip."""

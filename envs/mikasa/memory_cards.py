@@ -10,7 +10,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from envs import draw
-from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.base import Card, Environment, Transition, exact, float_dtype, steps_since
 from envs.mikasa import memory_cards_returns as returns
 
 _MOST_PAIRS = 10_000
@@ -133,10 +133,10 @@ class MemoryCards(Environment):
         return self._mate(state)
 
     def hidden(self, state: MemoryCardsState) -> dict[str, tuple[Array, Array]]:
-        """The mate's place and how long ago it was shown; the time, if it never was."""
+        """The mate's place and how long ago it was shown; -1 if it never was."""
         mate = self._mate(state)
         seen = state.last_shown.at[mate].get(mode="clip")
-        return {"mate": (mate, state.time - jnp.maximum(seen, 0))}
+        return {"mate": (mate, steps_since(seen, state.time))}
 
     def render(self, state: MemoryCardsState) -> UInt8[Array, "64 width 3"]:
         """The table in two rows; in the strip what lies there, face up."""

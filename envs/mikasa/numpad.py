@@ -16,6 +16,7 @@ from envs.base import (
     Transition,
     computed,
     float_dtype,
+    steps_since,
     unknown,
 )
 from envs.mikasa import numpad_returns as returns
@@ -174,9 +175,9 @@ class Numpad(Environment):
         return action.astype(jnp.int32)
 
     def hidden(self, state: NumpadState) -> dict[str, tuple[Array, Array]]:
-        """The next pad and the steps since it was lit; the time, if it never was."""
+        """The next pad and the steps since it was lit; -1 if it never was."""
         last = state.last_lit.at[state.lit].get(mode="clip")
-        return {"next": (self._next(state), state.time - jnp.maximum(last, 0))}
+        return {"next": (self._next(state), steps_since(last, state.time))}
 
     def render(self, state: NumpadState) -> UInt8[Array, "64 width 3"]:
         """The pads, lights and ball; in the strip the sequence, brighter if found."""

@@ -203,13 +203,13 @@ class Ballet(Environment):
     def hidden(self, state: BalletState) -> dict[str, tuple[Array, Array]]:
         """The place of the dancer asked for and the steps since it was last dancing.
 
-        Before it dances, the time so far.
+        Before it dances -1.
         """
         target = state.cast.target.astype(jnp.int32)
         turn = jnp.where(state.cast.target == _INDEX, state.cast.turn, 0).max()
         since = state.time - turn.astype(jnp.int32) * self._period
         ended = jnp.maximum(since - (DANCE_STEPS - 1), 0)
-        return {"target": (target, jnp.where(since < 0, state.time, ended))}
+        return {"target": (target, jnp.where(since < 0, -1, ended))}
 
     def render(self, state: BalletState) -> UInt8[Array, "64 width 3"]:
         """The room, lighter when the agent may walk; in the strip who is asked for."""

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from envs import draw
-from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.base import Card, Environment, Transition, exact, float_dtype, steps_since
 from envs.object_recall.common import (
     LONGEST,
     MOST,
@@ -34,7 +34,7 @@ class ObjectPermanenceState(NamedTuple):
         time: steps taken.
         order: the objects, in the order in which they are hidden.
         box: the box of each object, hidden yet or not.
-        moved: when each object was hidden, or its box was last moved.
+        moved: when each object was hidden, or its box was last moved; -1 before.
         asked: the object that will be asked for.
         look: what is seen of each box.
     """
@@ -107,7 +107,7 @@ class ObjectPermanence(Environment):
             time=jnp.zeros((), jnp.int32),
             order=order,
             box=box,
-            moved=jnp.zeros(self.objects, jnp.int32),
+            moved=jnp.full(self.objects, -1, jnp.int32),
             asked=asked,
             look=jnp.zeros(self.boxes, jnp.int32),
         )
@@ -180,9 +180,9 @@ class ObjectPermanence(Environment):
     def hidden(self, state: ObjectPermanenceState) -> dict[str, tuple[Array, Array]]:
         """The box that will be right if no more are moved, and the age of that news.
 
-        News is the hiding or a move of the box; before the first, the steps so far.
+        News is the hiding or a move of the box; -1 before the first.
         """
-        age = state.time - state.moved[state.asked]
+        age = steps_since(state.moved[state.asked], state.time)
         return {"box": (state.box[state.asked], age)}
 
     def render(self, state: ObjectPermanenceState) -> UInt8[Array, "64 width 3"]:

@@ -248,7 +248,7 @@ class RapidWordLearning(Environment):
     def hidden(self, state: RapidWordLearningState) -> dict[str, tuple[Array, Array]]:
         """The object that the coming question is about, and the age of its lesson.
 
-        Before that lesson, the steps so far.
+        Before that lesson -1.
         """
         asked = state.asked.at[state.round].get(mode="clip")
         about, item = jnp.divmod(asked, self.objects)
@@ -256,7 +256,7 @@ class RapidWordLearning(Environment):
         time = state.round * length + state.clock
         age = time - (about * length + item)
         look = self._vocabulary.looks(state.objects[asked])
-        return {"object": (look, jnp.where(age < 0, time, age))}
+        return {"object": (look, jnp.maximum(age, -1))}
 
     def render(self, state: RapidWordLearningState) -> UInt8[Array, "64 width 3"]:
         """The screen; in the strip the binding that the question is about."""

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from envs import draw
-from envs.base import Card, Environment, Transition, exact, float_dtype
+from envs.base import Card, Environment, Transition, exact, float_dtype, steps_since
 from envs.object_recall.common import LONGEST, MOST, check_number, draw_below
 
 QUESTIONS = ("what", "first", "last", "where")
@@ -179,14 +179,14 @@ class RoomRecall(Environment):
     def hidden(self, state: RoomRecallState) -> dict[str, tuple[Array, Array]]:
         """The answer and the steps since it was last on show.
 
-        Before that, the steps so far.
+        Before that -1.
         """
         index = jnp.arange(self.visits, dtype=jnp.int32)
         tells = index == state.decisive
         if self.question == "what":
             tells = state.places == state.asked
-        told = jnp.where(tells & (index <= state.time), index, 0).max()
-        return {"answer": (state.answer, state.time - told)}
+        told = jnp.where(tells & (index <= state.time), index, -1).max()
+        return {"answer": (state.answer, steps_since(told, state.time))}
 
     def render(self, state: RoomRecallState) -> UInt8[Array, "64 width 3"]:
         """The rooms, that of the agent with its object; in the strip the answer."""

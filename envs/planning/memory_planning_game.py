@@ -16,6 +16,7 @@ from envs.base import (
     Transition,
     computed,
     float_dtype,
+    steps_since,
     unknown,
 )
 from envs.planning import memory_planning_returns as returns
@@ -160,11 +161,9 @@ class MemoryPlanningGame(Environment):
         return jnp.where(right > 0, sideways, there).astype(jnp.int32)
 
     def hidden(self, state: MemoryPlanningState) -> dict[str, tuple[Array, Array]]:
-        """The way to the goal, and how long ago it was visited; never, the time."""
+        """The way to the goal, and how long ago it was visited; -1 if it never was."""
         visit = state.last_visit.at[state.goal].get(mode="clip")
-        return {
-            "way": (jnp.stack(self._way(state)), state.time - jnp.maximum(visit, 0))
-        }
+        return {"way": (jnp.stack(self._way(state)), steps_since(visit, state.time))}
 
     def render(self, state: MemoryPlanningState) -> UInt8[Array, "64 width 3"]:
         """Places visited, agent and goal; in the strip the way, right and up."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from envs.base import Card
+from envs.base import Card, steps_since
 from envs.three_phases import base, returns, rooms
 from envs.three_phases.base import ThreePhases, ThreePhasesState
 from envs.three_phases.board import Thing, in_view
@@ -151,9 +151,9 @@ class VisualMatch(ThreePhases):
         return jnp.where(north, rooms.NORTH, across)
 
     def hidden(self, state: ThreePhasesState) -> dict[str, tuple[Array, Array]]:
-        """The colour and its age; before it is seen, the time so far."""
+        """The colour and its age; -1 before it is seen."""
         task = state.task
-        age = state.time - jnp.maximum(task.cue_time, 0)
+        age = steps_since(task.cue_time, state.time)
         return {"colour": (task.target, age if self.partial_obs else age * 0)}
 
     @property

@@ -370,7 +370,7 @@ def test_hidden_and_picture():
         cue, age = env.hidden(state)["cue"]
         assert cue == KEY
         ages.append(int(age))
-    assert ages == [1, 2, 0, 1, 2]
+    assert ages == [-1, -1, 0, 1, 2]
     assert jax.eval_shape(env.render, state).shape[0] == 64
 
 

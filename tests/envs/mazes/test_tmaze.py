@@ -120,6 +120,7 @@ def test_card_and_hidden():
     env = envs.make("TMazeActive-v0", length=9)
     assert env.card.horizon == (10, 10)
     _, state = env.reset(jax.random.key(0))
+    assert int(env.hidden(state)["goal"][1]) == -1  # the cue has not been seen
     step = jax.jit(lambda s, a: env.step(jax.random.key(0), s, a))
     ages, phases = [], []
     for action in [LEFT, *[RIGHT] * 10, UP]:

@@ -117,7 +117,7 @@ def test_what_is_hidden(played):
             ]
             like.remove(shown)
             assert [mate[t, i]] == like
-            assert age[t, i] == t - last.get(like[0], 0)
+            assert age[t, i] == (t - last[like[0]] if like[0] in last else -1)
             assert info["decision"][t, i] == (like[0] in last)
             known += like[0] in last
     assert known > 50

@@ -94,7 +94,7 @@ def test_agrees_with_the_rules(played):
         for t in range(env.steps):
             sought = pads.sequence[pads.count]
             assert following[t, i] == sought[0] * 3 + sought[1]
-            assert age[t, i] == t - last.get(sought, 0)
+            assert age[t, i] == (t - last[sought] if sought in last else -1)
             assert info["decision"][t, i] == (sought in last)
             before = pads.lights.copy()
             paid, lights = pads.roll(action[t, i])

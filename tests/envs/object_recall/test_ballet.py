@@ -142,7 +142,7 @@ class Stage:
         return picture.reshape(99, 99, 3)
 
     def age(self):
-        return self.tick - (self.last_danced or 0)
+        return -1 if self.last_danced is None else self.tick - self.last_danced
 
 
 LOOKS = {

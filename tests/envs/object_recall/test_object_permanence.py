@@ -80,13 +80,13 @@ def test_actions_leave_no_trace(played):
 
 
 def test_hidden_follows_the_box_all_the_way():
-    """Before its object is hidden, its age is the time so far."""
+    """Before its object is hidden, its age is -1."""
     env = SETTINGS["moved"]
     trace = play(env, STREAMS)
     for stream in range(100):
         steps = episode(trace, stream)
         asked = int(steps[-1]["seen"]["object"])
-        box, news = None, 0
+        box, news = None, None
         for time, step in enumerate(steps):
             seen = step["seen"]
             if int(seen["object"]) == asked and time < env.objects:
@@ -94,7 +94,8 @@ def test_hidden_follows_the_box_all_the_way():
             moved = np.flatnonzero(seen["boxes"] == 2)
             if box in moved:
                 box, news = int(moved.sum()) - box, time
-            assert step["hidden"]["box"][1] == time - news
+            age = -1 if news is None else time - news
+            assert step["hidden"]["box"][1] == age
             assert box is None or step["hidden"]["box"][0] == box
 
 

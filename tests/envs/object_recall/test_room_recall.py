@@ -59,7 +59,7 @@ def follow(env, steps):
             for t in range(min(time + 1, env.visits))
             if (places[t] == asked if env.question == "what" else t == told)
         ]
-        assert (value, age) == (answer - 1, time - max(shows, default=0))
+        assert (value, age) == (answer - 1, time - shows[-1] if shows else -1)
     assert not any(np.any(part) for part in steps[-1]["after"].values())
     return int(age), answer - 1, asked - 1
 

@@ -103,7 +103,7 @@ def test_what_is_hidden(played):
         goal = [first["goal"][i], *seen["goal"][:-1, i]]
         for t in range(100):
             visits = [k for k in range(t + 1) if position[k] == goal[t]]
-            assert age[t, i] == t - (visits[-1] if visits else 0)
+            assert age[t, i] == (t - visits[-1] if visits else -1)
             assert info["decision"][t, i] == bool(visits and visits[-1] != t)
             x, y = divmod(int(state.goal[t, i]), 4)
             expected = (x - state.x[t, i]) % 4, (y - state.y[t, i]) % 4

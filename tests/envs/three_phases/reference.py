@@ -60,7 +60,7 @@ class Reference:
         self.chosen = None
         self.sign_frame = None
         self.place = start
-        self.last_seen = 0
+        self.last_seen = None
         self.key_since = 0
         self.note_cue()
 

@@ -154,9 +154,10 @@ def test_agrees_with_the_rules(played):
             assert info["decision"][i, t] == (phase == 2 and not over)
             assert info["success"][i, t] == (last and slow.success())
             since = slow.last_seen if slow.cue else slow.key_since
+            old = -1 if since is None else slow.time - since
             what = slow.cue[1] if slow.cue else slow.had_key + slow.opened
             assert value[i, t] == what
-            assert age[i, t] == (slow.time - since if env.partial_obs else 0), (i, t)
+            assert age[i, t] == (old if env.partial_obs else 0), (i, t)
         endings.add(bool(info["success"][i, -1]))
     assert endings == {True, False}
 
