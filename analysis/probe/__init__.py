@@ -24,10 +24,10 @@ from agents.load import load_plan
 from agents.running.trained import Trained, restore
 from analysis.probe import decoding, swapping
 from analysis.probe.disturbing import Disturbed, Disturber
-from analysis.probe.geometry import by_time, rank_of_states
-from analysis.probe.interval import Interval, limits_of, over_seeds
-from analysis.probe.recording import Recorder, Recording, needs_state
-from analysis.probe.report import Geometry, Report, tell, write
+from analysis.probe.interval import limits_of, over_seeds
+from analysis.probe.recording import Recorder, needs_state
+from analysis.probe.report import Report, tell, write
+from analysis.probe.seeds import Recorded, geometry_of, record
 from analysis.probe.twins import compare_twin
 from analysis.runs import read_run
 
@@ -114,17 +114,18 @@ def probe_run(
     sizes = {"episodes": episodes, "limit": min(longest, LONGEST)}
     recorder = Recorder(plan, **sizes)
     disturber, swapper = Disturber(plan, **sizes), swapping.Swapper(plan, **sizes)
-    recordings, disturbed, swaps = [], [], []
+    found, disturbed, swaps = [], [], []
     for index, key in enumerate(trained.keys):
         params = jax.tree.map(lambda x, i=index: x[i], trained.params)
-        recording = recorder(params, seed_key=key)
-        recordings.append(recording)
-        disturbed.append(disturber(params, recording.spread, seed_key=key))
+        recorded, spread = record(recorder, params, seed_key=key, number=index)
+        found.append(recorded)
+        disturbed.append(disturber(params, spread, seed_key=key))
         swaps.append(swapper(params, seed_key=key))
     report = Report(
         described=_described(trained, episodes),
-        lags=decoding.decode_seeds(recordings),
-        geometry=_geometry(recorder, recordings),
+        lags=decoding.together([x.lags for x in found]),
+        unseen=decoding.all_unseen([x.unseen for x in found]),
+        geometry=geometry_of(found, recorder.numbers, FEWEST // 10),
         disturbed=_together(disturbed, env.card.measure),
         measure=env.card.measure,
         references={x: getattr(env.card, x).value for x in ("memoryless", "recall")},
@@ -132,7 +133,7 @@ def probe_run(
         twin=twin,
         notes=[],
     )
-    return report._replace(notes=_notes(report, trained, recorder, recordings))
+    return report._replace(notes=_notes(report, trained, recorder, found))
 
 
 def _described(trained: Trained, episodes: int) -> str:
@@ -145,29 +146,6 @@ def _described(trained: Trained, episodes: int) -> str:
         f"{plan.env_name}: the state of {plan.memory_name} after {trained.step:,} "
         f"steps, {seeds}, {episodes:,} episodes each, "
         f"{'greedily' if greedy else 'as the policy samples'}"
-    )
-
-
-def _geometry(recorder: Recorder, recordings: list[Recording]) -> Geometry:
-    def ranks(source: str) -> Interval:
-        values = [rank_of_states(getattr(r, source)) for r in recordings]
-        return over_seeds([Interval(x, np.nan, np.nan) for x in values], low=0.0)
-
-    saturated = [r.saturated.mean() for r in recordings if r.saturated is not None]
-    time, norm = (
-        np.concatenate([getattr(r, name) for r in recordings])
-        for name in ("time", "norm")
-    )
-    steps, means = by_time(norm, time, fewest=FEWEST // 10)
-    return Geometry(
-        numbers=recorder.numbers,
-        kept=recordings[0].state.shape[1],
-        rank=ranks("state"),
-        untrained_rank=ranks("untrained"),
-        unchanging=float(np.mean([r.unchanging for r in recordings])),
-        saturated=float(np.mean(saturated)) if saturated else None,
-        steps=steps,
-        norm=means,
     )
 
 
@@ -184,11 +162,11 @@ def _together(found: list[list[Disturbed]], measure: str) -> list[Disturbed]:
 
 
 def _notes(
-    report: Report, trained: Trained, recorder: Recorder, recordings: list[Recording]
+    report: Report, trained: Trained, recorder: Recorder, found: list[Recorded]
 ) -> list[str]:
     """What could not be said, and how intervals are made."""
     env, notes = trained.plan.evaluation_env, []
-    of = "seeds (Student's t)" if len(recordings) > 1 else "episodes"
+    of = "seeds (Student's t)" if len(found) > 1 else "episodes"
     notes.append(f"intervals are of 95 %, over {of}.")
     if env.hidden is None:
         notes.append(
@@ -200,6 +178,7 @@ def _notes(
             f"at no lag enough episodes could be compared, which takes "
             f"{decoding.FEWEST} in each part; play more with --episodes."
         )
+    notes += [str(x) for x in report.unseen if x.steps]
     if env.hidden is not None and not report.swaps:
         notes.append(
             "no memories were swapped: no hidden variable is a single discrete value "
@@ -210,10 +189,7 @@ def _notes(
             f"the {report.geometry.numbers:,} numbers of the state were projected at "
             f"random to {report.geometry.kept}; rank and readouts are of these."
         )
-    if any(
-        r.steps.playing.shape[0] == recorder.limit and not r.steps.ended.any(0).all()
-        for r in recordings
-    ):
+    if any(x.cut for x in found):
         notes.append(
             f"of each episode the first {recorder.limit:,} steps were written down."
         )

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from analysis.probe.interval import Interval, of_ratio, over_seeds
 from analysis.probe.recording import Recording
-from analysis.probe.ridge import Split, fit, split_episodes
+from analysis.probe.ridge import Split, fit
 
 SOURCES = ("state", "observed", "untrained")
 """What is read: the trained memory, the current inputs alone, an untrained memory."""
@@ -46,6 +46,30 @@ class Lag(NamedTuple):
     state: Interval
     observed: Interval
     untrained: Interval
+
+
+class Unseen(NamedTuple):
+    """What is left out of a variable's readouts: it could not be observed so far.
+
+    Attributes:
+        variable: its name.
+        steps: at which it could not, over all seeds.
+        of: steps that were written down.
+        episodes: in which it never could.
+    """
+
+    variable: str
+    steps: int
+    of: int
+    episodes: int
+
+    def __str__(self) -> str:
+        """All of it, as a sentence."""
+        return (
+            f"{self.variable} had not been seen yet at {self.steps:,} of {self.of:,} "
+            f"steps, and never was in {self.episodes:,} episodes; these are left out "
+            "of its readouts."
+        )
 
 
 class Target(NamedTuple):
@@ -117,7 +141,8 @@ def decode(recording: Recording, split: Split) -> list[Lag]:
     """Read every hidden variable of one seed's recording, at every lag.
 
     A readout is fitted per range of lags, so that a memory may hold the same thing in
-    different ways at different times.
+    different ways at different times. Steps before a variable could be observed for the
+    first time, whose age is -1, lie in no range; `unseen` counts them.
     """
     found = []
     for name, (value, age) in recording.hidden.items():
@@ -130,6 +155,32 @@ def decode(recording: Recording, split: Split) -> list[Lag]:
                 measure = "R2" if target.sizes is None else "accuracy"
                 found.append(Lag(name, measure, first, last, episodes, chance, *read))
     return found
+
+
+def unseen(recording: Recording) -> list[Unseen]:
+    """What `decode` leaves out, of each hidden variable."""
+    return [
+        Unseen(
+            name,
+            steps=int((age < 0).sum()),
+            of=len(age),
+            episodes=len(np.setdiff1d(recording.episode, recording.episode[age >= 0])),
+        )
+        for name, (_, age) in recording.hidden.items()
+    ]
+
+
+def all_unseen(found: list[list[Unseen]]) -> list[Unseen]:
+    """The same variables of several seeds, counted together."""
+    return [
+        Unseen(
+            same[0].variable,
+            steps=sum(x.steps for x in same),
+            of=sum(x.of for x in same),
+            episodes=sum(x.episodes for x in same),
+        )
+        for same in zip(*found, strict=True)
+    ]
 
 
 def _decode_lag(
@@ -174,20 +225,11 @@ def _rows_of(
     return chosen
 
 
-def decode_seeds(recordings: list[Recording]) -> list[Lag]:
-    """Read every hidden variable, seed by seed, and put the seeds together.
+def together(found: list[list[Lag]]) -> list[Lag]:
+    """The same lags of several seeds as one.
 
     A lag counts where every seed has enough episodes of it.
     """
-    found = [
-        decode(r, split_episodes(r.steps.playing.shape[1], seed))
-        for seed, r in enumerate(recordings)
-    ]
-    return together(found)
-
-
-def together(found: list[list[Lag]]) -> list[Lag]:
-    """The same lags of several seeds as one."""
     by_place = [{(lag.variable, lag.first): lag for lag in lags} for lags in found]
     merged = []
     for place, lag in by_place[0].items():

@@ -1,11 +1,13 @@
 """What shape the states of a memory make: their rank, their bounds, their norm."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from analysis.probe.interval import Interval
 from memory_models.base import MemoryModel
 from memory_models.recurrences.elman import ElmanNetwork
 from memory_models.recurrences.gru import GatedRecurrentUnit
@@ -17,6 +19,31 @@ NEAR = 0.95
 
 ROWS = 4096
 """Most rows that a rank is computed from."""
+
+
+class Geometry(NamedTuple):
+    """What shape the states make.
+
+    Attributes:
+        numbers: in one stream's state.
+        kept: of which the rank is; fewer where the state was projected.
+        rank: effective rank of the states.
+        untrained_rank: the same of an untrained network that read the same.
+        unchanging: share of the numbers that never changed.
+        saturated: share of the bounded numbers nearly at their bound; None where the
+            memory has none.
+        steps: steps of an episode, `[points]`.
+        norm: mean norm of the states there, `[points]`.
+    """
+
+    numbers: int
+    kept: int
+    rank: Interval
+    untrained_rank: Interval
+    unchanging: float
+    saturated: float | None
+    steps: np.ndarray
+    norm: np.ndarray
 
 
 def effective_rank(matrix: Float[np.ndarray, "rows numbers"]) -> float:
@@ -77,20 +104,40 @@ def saturated_share(
     return (jnp.abs(numbers) > NEAR).mean(1, dtype=jnp.float32)
 
 
+class Sums(NamedTuple):
+    """Some values, summed at each step of an episode.
+
+    Attributes:
+        count: of values, `[time]`.
+        total: of them, `[time]`.
+    """
+
+    count: Int[np.ndarray, " time"]
+    total: Float[np.ndarray, " time"]
+
+    @classmethod
+    def of(
+        cls, values: Float[np.ndarray, " rows"], time: Int[np.ndarray, " rows"]
+    ) -> "Sums":
+        """Of one value per row, at the time of each row."""
+        weights = values.astype(np.float64)
+        return cls(np.bincount(time), np.bincount(time, weights=weights))
+
+
 def by_time(
-    values: Float[np.ndarray, " rows"], time: np.ndarray, fewest: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of some values at each step of an episode.
+    sums: Sequence[Sums], fewest: int
+) -> tuple[Int[np.ndarray, " points"], Float[np.ndarray, " points"]]:
+    """Means of some values at each step of an episode.
 
     Args:
-        values: one per row.
-        time: of each row.
-        fewest: episodes that must have reached a step for it to count.
+        sums: of every seed.
+        fewest: values that a step must have for it to count.
 
     Returns:
         Steps and means.
     """
-    count = np.bincount(time)
-    total = np.bincount(time, weights=values.astype(np.float64))
+    longest = max(len(x.count) for x in sums)
+    padded = [[np.pad(x, (0, longest - len(x))) for x in one] for one in sums]
+    count, total = (np.sum(x, axis=0) for x in zip(*padded, strict=True))
     steps = np.flatnonzero(count >= fewest)
     return steps, total[steps] / count[steps]

@@ -11,36 +11,12 @@ from agents.running.files.records import write_whole
 from agents.running.output.report import add_row, new_table, print_table
 from agents.running.output.results import finite
 from analysis.board import Board, png_of
-from analysis.probe.decoding import SOURCES, Lag
+from analysis.probe.decoding import SOURCES, Lag, Unseen
 from analysis.probe.disturbing import Disturbed
+from analysis.probe.geometry import Geometry
 from analysis.probe.interval import Interval
 from analysis.probe.swapping import Swap
 from analysis.probe.twins import Twin
-
-
-class Geometry(NamedTuple):
-    """What shape the states make.
-
-    Attributes:
-        numbers: in one stream's state.
-        kept: of which the rank is; fewer where the state was projected.
-        rank: effective rank of the states.
-        untrained_rank: the same of an untrained network that read the same.
-        unchanging: share of the numbers that never changed.
-        saturated: share of the bounded numbers nearly at their bound; None where the
-            memory has none.
-        steps: steps of an episode, `[points]`.
-        norm: mean norm of the states there, `[points]`.
-    """
-
-    numbers: int
-    kept: int
-    rank: Interval
-    untrained_rank: Interval
-    unchanging: float
-    saturated: float | None
-    steps: np.ndarray
-    norm: np.ndarray
 
 
 class Report(NamedTuple):
@@ -49,6 +25,7 @@ class Report(NamedTuple):
     Attributes:
         described: what was played, in one line.
         lags: what can be read from the states.
+        unseen: what is left out of that, as it had not been seen yet.
         geometry: what shape they make.
         disturbed: how the policy does when its memory reads noise.
         measure: what that is measured in.
@@ -60,6 +37,7 @@ class Report(NamedTuple):
 
     described: str
     lags: list[Lag]
+    unseen: list[Unseen]
     geometry: Geometry
     disturbed: list[Disturbed]
     measure: str

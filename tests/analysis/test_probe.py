@@ -1,8 +1,10 @@
 """What a probe says of a run that solved a T-maze, and of small agents."""
 
 import argparse
+import gc
 import itertools
 import json
+import weakref
 from typing import Any
 
 import jax
@@ -18,22 +20,26 @@ import envs
 from agents import evaluate
 from agents.convert import ConfigError
 from agents.keys import Use, key_for
+from agents.load import load_plan
 from agents.running.configuration.config import build
 from agents.running.overrides import compose_config
+from agents.running.trained import restore
 from analysis import probe
 from analysis.probe import (
     decoding,
     disturbing,
+    geometry,
     picture,
     playing,
     recording,
     twins,
 )
-from analysis.probe.decoding import Lag
+from analysis.probe.decoding import Lag, Unseen
 from analysis.probe.disturbing import Disturber
 from analysis.probe.interval import Interval, of_share
 from analysis.probe.playing import Steps, where_streams
 from analysis.probe.recording import Recorder, features_of
+from analysis.probe.ridge import split_episodes
 from analysis.probe.swapping import Swapper
 from analysis.runs import read_run
 
@@ -68,9 +74,26 @@ def recorded(policy):
 
 
 @pytest.fixture(scope="module")
-def report(solved):
+def held():
+    """How many recordings were held whenever another one began."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(solved, held):
     """The probe of a run that solved it, both seeds."""
-    return probe.probe_run(solved, episodes=EPISODES)
+    states, record = [], Recorder.__call__
+
+    def watched(self, params, *, seed_key):
+        gc.collect()
+        held.append(sum(state() is not None for state in states))
+        recording = record(self, params, seed_key=seed_key)
+        states.append(weakref.ref(recording.state))
+        return recording
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "__call__", watched)
+        return probe.probe_run(solved, episodes=EPISODES)
 
 
 # Of the whole -------------------------------------------------------------------
@@ -154,6 +177,69 @@ def test_every_table_is_told(report, capsys):
     for word in (*words, "success with own"):
         assert word in told
     assert "over seeds (Student's t)" in told
+
+
+def test_seeds_are_recorded_one_after_the_other(report, held):
+    assert report.described.endswith("200 episodes each, greedily")
+    assert held == [0, 0]
+
+
+def test_seeds_one_by_one_come_to_what_all_recordings_do(solved, report):
+    plan = load_plan(solved)
+    trained, recorder = restore(solved, plan), Recorder(plan, episodes=200, limit=5)
+    recordings = [
+        recorder(jax.tree.map(lambda x, i=i: x[i], trained.params), seed_key=key)
+        for i, key in enumerate(trained.keys)
+    ]
+    lags = [
+        decoding.decode(x, split_episodes(200, i)) for i, x in enumerate(recordings)
+    ]
+    assert report.lags == decoding.together(lags)
+    time, norm = (
+        np.concatenate([getattr(x, name) for x in recordings])
+        for name in ("time", "norm")
+    )
+    total = np.bincount(time, weights=norm.astype(np.float64))
+    found = report.geometry
+    assert found.steps.tolist() == np.unique(time).tolist()
+    assert found.norm.tolist() == (total / np.bincount(time)).tolist()
+    ranks = [geometry.rank_of_states(x.state) for x in recordings]
+    assert found.rank.value == np.mean(ranks) and found.kept == found.numbers
+    assert found.unchanging == np.mean([x.unchanging for x in recordings])
+
+
+def test_what_was_not_seen_yet_is_not_read_as_if_it_had_been():
+    words = ("env=tmaze_active", "env.length=2", "memory=ffm")
+    plan, params, key = built(*words, "evaluation.exploration=null")
+    recording = Recorder(plan, episodes=300, limit=12)(params, seed_key=key)
+    junction, side = recording.observed[:, :2].T
+    shown, had = (junction == 0) & (side != 0), []
+    known = np.zeros(300, bool)
+    for episode, now in zip(recording.episode, shown, strict=True):
+        known[episode] |= now
+        had.append(known[episode])
+    age = recording.hidden["goal"][1]
+    assert ((age >= 0) == had).all() and (age[shown] == 0).all()
+    steps, never = had.count(False), 300 - known.sum()
+    assert steps > 0 and 0 < never < 300
+    assert decoding.unseen(recording) == [("goal", steps, len(had), never)]
+    split = split_episodes(300)
+    for lag in decoding.decode(recording, split):
+        rows = (age >= lag.first) & (age <= lag.last) & np.array(had)
+        episodes = np.unique(recording.episode[rows])
+        assert lag.episodes == np.isin(split.test, episodes).sum()
+
+
+def test_what_is_left_out_is_told(solved, report):
+    assert report.unseen == [("goal", 0, report.unseen[0].of, 0)]
+    plan = load_plan(solved)
+    given = restore(solved, plan), Recorder(plan, episodes=200, limit=5), []
+    assert not any("seen yet" in note for note in report.notes)
+    parts = [[Unseen("goal", 5, 400, 1)], [Unseen("goal", 2, 1000, 3)]]
+    unseen = decoding.all_unseen(parts)
+    notes = probe._notes(report._replace(unseen=unseen), *given)
+    told = "goal had not been seen yet at 7 of 1,400 steps, and never was in 4 episodes"
+    assert any(note.startswith(told) for note in notes)
 
 
 # What cannot be probed ----------------------------------------------------------

@@ -237,7 +237,8 @@ def test_only_what_a_tanh_bounds_is_saturated():
 
 def test_norms_are_means_over_those_that_play_on():
     time, values = np.array([0, 0, 1, 1, 2]), np.array([1.0, 3.0, 5.0, 7.0, 100.0])
-    steps, means = geometry.by_time(values, time, fewest=2)
+    parts = [geometry.Sums.of(values[x], time[x]) for x in ([0, 2, 4], [1, 3])]
+    steps, means = geometry.by_time(parts, fewest=2)
     assert steps.tolist() == [0, 1] and means.tolist() == [2, 6]
 
 
