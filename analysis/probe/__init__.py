@@ -126,7 +126,7 @@ def probe_run(
         lags=decoding.together([x.lags for x in found]),
         unseen=decoding.all_unseen([x.unseen for x in found]),
         geometry=geometry_of(found, recorder.numbers, FEWEST // 10),
-        disturbed=_together(disturbed, env.card.measure),
+        disturbed=_together(disturbed, env.card.measure, episodes),
         measure=env.card.measure,
         references={x: getattr(env.card, x).value for x in ("memoryless", "recall")},
         swaps=swapping.together(swaps),
@@ -149,13 +149,16 @@ def _described(trained: Trained, episodes: int) -> str:
     )
 
 
-def _together(found: list[list[Disturbed]], measure: str) -> list[Disturbed]:
-    """The same strengths of several seeds as one."""
+def _together(
+    found: list[list[Disturbed]], measure: str, episodes: int
+) -> list[Disturbed]:
+    """The same strengths of several seeds, of so many episodes each, as one."""
+    trials = len(found) * episodes if measure == "success" else 0
     return [
         Disturbed(
             same[0].strength,
             float(np.mean([x.share for x in same])),
-            over_seeds([x.score for x in same], *limits_of(measure)),
+            over_seeds([x.score for x in same], *limits_of(measure), trials),
         )
         for same in zip(*found, strict=True)
     ]
@@ -184,6 +187,12 @@ def _notes(
             "no memories were swapped: no hidden variable is a single discrete value "
             "that differs between streams at the time."
         )
+    notes += [
+        f"{x.variable}: memories were swapped in {x.seeds} of {len(found)} seeds; in "
+        "the others no two streams could exchange them."
+        for x in report.swaps
+        if x.seeds < len(found)
+    ]
     if report.geometry.kept < report.geometry.numbers:
         notes.append(
             f"the {report.geometry.numbers:,} numbers of the state were projected at "

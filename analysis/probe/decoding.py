@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analysis.probe.interval import Interval, of_ratio, over_seeds
+from analysis.probe.interval import SHARES, Interval, of_ratio, over_seeds, widened
 from analysis.probe.recording import Recording
 from analysis.probe.ridge import Split, fit
 
@@ -199,7 +199,8 @@ def _decode_lag(
         above, below = (
             np.bincount(place, weights=x) for x in judge(target, wanted, read, usual)
         )
-        return of_ratio(above if target.sizes else below - above, below)
+        found = of_ratio(above if target.sizes else below - above, below)
+        return _with_width(found, len(seen[2])) if target.sizes else found
 
     read = []
     for source in SOURCES:
@@ -237,15 +238,19 @@ def together(found: list[list[Lag]]) -> list[Lag]:
             continue
         same = [other[place] for other in by_place]
         discrete = lag.measure == "accuracy"
-        limits = (0.0, 1.0) if discrete else (-np.inf, 1.0)
-        merged.append(
-            lag._replace(
-                episodes=sum(x.episodes for x in same),
-                chance=float(np.mean([x.chance for x in same])),
-                **{
-                    source: over_seeds([getattr(x, source) for x in same], *limits)
-                    for source in SOURCES
-                },
-            )
-        )
+        limits = SHARES if discrete else (-np.inf, 1.0)
+        episodes, reached = sum(x.episodes for x in same), {}
+        for source in SOURCES:
+            mean = over_seeds([getattr(x, source) for x in same], *limits)
+            reached[source] = _with_width(mean, episodes) if discrete else mean
+        chance = float(np.mean([x.chance for x in same]))
+        merged.append(lag._replace(episodes=episodes, chance=chance, **reached))
     return merged
+
+
+def _with_width(accuracy: Interval, episodes: int) -> Interval:
+    """An accuracy, with Wilson's interval where all or nothing is right.
+
+    There every resample is alike, and an episode counts as one trial, right or wrong.
+    """
+    return widened(accuracy, episodes) if accuracy.value in SHARES else accuracy

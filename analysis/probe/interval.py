@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from agents.running.output.results import t_95
 
@@ -38,11 +39,22 @@ def of_share(hits: int, trials: int) -> Interval | None:
     """
     if not trials:
         return None
-    share, z = hits / trials, _Z95
-    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    inner = share * (1 - share) / trials + z**2 / (4 * trials**2)
-    half = z * math.sqrt(inner) / (1 + z**2 / trials)
-    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+    ends = stats.binomtest(hits, trials).proportion_ci(method="wilson")
+    return Interval(hits / trials, float(ends.low), float(ends.high))
+
+
+def widened(found: Interval, trials: int) -> Interval:
+    """A share, with an interval that is no narrower than Wilson's of so many trials.
+
+    Seeds that agree, and episodes that all end alike, leave no width between them: what
+    is not known of a share then is what its trials leave open.
+    """
+    own = of_share(round(found.value * trials), trials)
+    if own is None:
+        return found
+    return Interval(
+        found.value, min(found.lower, own.lower), max(found.upper, own.upper)
+    )
 
 
 def of_episodes(measure: str, values: Float[np.ndarray, " episodes"]) -> Interval:
@@ -79,7 +91,10 @@ def of_ratio(
 
 
 def over_seeds(
-    parts: Sequence[Interval], low: float = -math.inf, high: float = math.inf
+    parts: Sequence[Interval],
+    low: float = -math.inf,
+    high: float = math.inf,
+    trials: int = 0,
 ) -> Interval:
     """The mean over seeds with Student's interval; of one seed that seed's own.
 
@@ -87,10 +102,13 @@ def over_seeds(
         parts: one per seed.
         low: what the number cannot be below.
         high: what it cannot be above.
+        trials: of all seeds together, where it is a share of so many; its interval is
+            then no narrower than Wilson's of these.
     """
     if len(parts) == 1:
         return parts[0]
     values = np.array([part.value for part in parts])
     mean = float(values.mean())
     half = float(t_95(len(parts) - 1) * values.std(ddof=1) / math.sqrt(len(parts)))
-    return Interval(mean, max(mean - half, low), min(mean + half, high))
+    found = Interval(mean, max(mean - half, low), min(mean + half, high))
+    return widened(found, trials)

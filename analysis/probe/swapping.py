@@ -1,5 +1,6 @@
 """Whether behaviour follows the memory: two streams are given each other's."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class Swap(NamedTuple):
         after: the same with the other's.
         implied: success if all decided as the other did, and only a decision that
             succeeded with the own memory can succeed; None for returns, or as above.
+        seeds: in which memories were swapped.
     """
 
     variable: str
@@ -62,6 +64,7 @@ class Swap(NamedTuple):
     before: Interval
     after: Interval
     implied: float | None
+    seeds: int = 1
 
 
 class Swapper:
@@ -181,31 +184,32 @@ def _is_choice(value: np.ndarray, playing: np.ndarray) -> bool:
 
 
 def together(found: list[list[Swap]]) -> list[Swap]:
-    """The same swaps of several seeds as one; of those that were made in all."""
-    by_name = [{swap.variable: swap for swap in swaps} for swaps in found]
-    merged = []
-    for name, swap in by_name[0].items():
-        if all(name in other for other in by_name):
-            same = [other[name] for other in by_name]
-            implied = [x.implied for x in same if x.implied is not None]
-            limits = limits_of(swap.measure)
-            merged.append(
-                swap._replace(
-                    time=int(np.median([x.time for x in same])),
-                    streams=sum(x.streams for x in same),
-                    differing=sum(x.differing for x in same),
-                    implied=float(np.mean(implied)) if implied else None,
-                    as_other=_merged([x.as_other for x in same], SHARES),
-                    as_own=_merged([x.as_own for x in same], SHARES),
-                    before=_merged([x.before for x in same], limits),
-                    after=_merged([x.after for x in same], limits),
-                )
-            )
-    return merged
+    """The same swaps of several seeds as one, each over the seeds that have it."""
+    by_name: dict[str, list[Swap]] = {}
+    for swap in itertools.chain.from_iterable(found):
+        by_name.setdefault(swap.variable, []).append(swap)
+    return [_merged(same) for same in by_name.values()]
 
 
-def _merged(
-    parts: Sequence[Interval | None], limits: tuple[float, float]
-) -> Interval | None:
-    known = [x for x in parts if x is not None]
-    return over_seeds(known, *limits) if known else None
+def _merged(same: Sequence[Swap]) -> Swap:
+    """The swaps of one variable as one."""
+    measure, streams = same[0].measure, sum(x.streams for x in same)
+    differing = sum(x.differing for x in same)
+    implied = [x.implied for x in same if x.implied is not None]
+    limits, trials = limits_of(measure), streams if measure == "success" else 0
+
+    def decided(name: str) -> Interval | None:
+        known = [getattr(x, name) for x in same if getattr(x, name) is not None]
+        return over_seeds(known, *SHARES, differing) if known else None
+
+    return same[0]._replace(
+        time=int(np.median([x.time for x in same])),
+        streams=streams,
+        differing=differing,
+        implied=float(np.mean(implied)) if implied else None,
+        as_other=decided("as_other"),
+        as_own=decided("as_own"),
+        before=over_seeds([x.before for x in same], *limits, trials),
+        after=over_seeds([x.after for x in same], *limits, trials),
+        seeds=len(same),
+    )

@@ -4,6 +4,7 @@ import dataclasses
 
 from agents import evaluate
 from agents.running.output.results import across_seeds
+from analysis.probe import interval
 from analysis.retention.half_life import Interval
 from envs.base import Card
 
@@ -61,13 +62,18 @@ class Point:
 
 
 def measured(score: evaluate.Score, card: Card) -> Interval | None:
-    """A score in the card's measure; None where that is success and none was told."""
+    """A score in the card's measure; None where that is success and none was told.
+
+    Success is a share of episodes, whose interval is never narrower than Wilson's of
+    these: seeds that all succeed leave no width between them.
+    """
     if card.measure == "return":
         return Interval(score.mean, score.lower, score.upper)
     value, lower, upper = score.success, score.success_lower, score.success_upper
     if value is None or lower is None or upper is None:
         return None
-    return Interval(value, lower, upper)
+    share = interval.Interval(value, max(lower, 0.0), min(upper, 1.0))
+    return Interval(*interval.widened(share, score.episodes))
 
 
 def why_unknown(point: Point) -> str:

@@ -1,5 +1,6 @@
 """What a retention comes to: table, picture, JSON and TensorBoard's events."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from agents.convert import ConfigError
+from agents.evaluate import Score
 from agents.running.files.records import write_whole
 from agents.running.output.report import add_row, new_table, print_table, shown
 from agents.running.output.results import finite, score_record
@@ -15,6 +17,8 @@ from analysis.board import Board, png_of
 from analysis.retention.half_life import HalfLife, Interval
 from analysis.retention.picture import draw
 from analysis.retention.playing import Point, Retention
+from analysis.retention.point import measured
+from envs.base import Card
 
 
 def tell(found: Retention, console: Console) -> None:
@@ -33,7 +37,7 @@ def tell(found: Retention, console: Console) -> None:
             shown(point.card.memoryless.value),
             shown(point.card.recall.value),
             *_texts(point.kept),
-            "" if point.success is None else f"{point.success.value:.0%}",
+            _share(point.success),
         )
     print_table(table, console)
     for line in sentences(found):
@@ -144,12 +148,28 @@ def _point(point: Point, seeds: list[int]) -> dict[str, Any]:
         "memoryless": point.card.memoryless.value,
         "recall": point.card.recall.value,
         "kept": point.kept and point.kept._asdict(),
-        "together": score_record(point.together),
+        "together": _score(point.together, point.card),
         "seeds": [
-            {"seed": seed, **score_record(score)}
+            {"seed": seed, **_score(score, point.card)}
             for seed, score in zip(seeds, point.scores, strict=True)
         ],
     }
+
+
+def _score(score: Score, card: Card) -> dict[str, Any]:
+    """A score in the words of `result.json`, with the interval of `Point.success`."""
+    success = measured(score, dataclasses.replace(card, measure="success"))
+    if success is None:
+        return score_record(score)
+    names = ("success", "success_lower", "success_upper")
+    return {**score_record(score), **dict(zip(names, success, strict=True))}
+
+
+def _share(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    value, lower, upper = (f"{100 * x:.3g}%" for x in interval)
+    return f"{value} ({lower} to {upper})"
 
 
 def _texts(interval: Interval | None) -> tuple[str, str]:

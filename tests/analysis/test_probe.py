@@ -40,6 +40,7 @@ from analysis.probe.interval import Interval, of_share
 from analysis.probe.playing import Steps, where_streams
 from analysis.probe.recording import Recorder, features_of
 from analysis.probe.ridge import split_episodes
+from analysis.probe.seeds import Recorded
 from analysis.probe.swapping import Swapper
 from analysis.runs import read_run
 
@@ -240,6 +241,18 @@ def test_what_is_left_out_is_told(solved, report):
     notes = probe._notes(report._replace(unseen=unseen), *given)
     told = "goal had not been seen yet at 7 of 1,400 steps, and never was in 4 episodes"
     assert any(note.startswith(told) for note in notes)
+
+
+def test_in_how_many_seeds_memories_were_swapped_is_told(solved, report):
+    plan = load_plan(solved)
+    given = restore(solved, plan), Recorder(plan, episodes=200, limit=5)
+    empty = Recorded([], [], 1, 1.0, 1.0, 0.0, None, None, False)
+    [swap] = report.swaps
+    assert swap.seeds == 2
+    for seeds, told in ((2, []), (1, ["goal: memories were swapped in 1 of 2 seeds"])):
+        one = report._replace(swaps=[swap._replace(seeds=seeds)])
+        notes = [x for x in probe._notes(one, *given, [empty] * 2) if "of 2" in x]
+        assert [x.partition(";")[0] for x in notes] == told
 
 
 # What cannot be probed ----------------------------------------------------------

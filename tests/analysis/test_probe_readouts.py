@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import memory_models
-from analysis.probe import decoding, geometry, interval, ridge
+from analysis.probe import _together, decoding, geometry, interval, ridge
 from analysis.probe.decisions import candidates, first_decisions, partners, swap_time
+from analysis.probe.disturbing import Disturbed
 from analysis.probe.playing import Steps
 from analysis.probe.recording import MOST, Recording, Sketch, numbers_of
 from analysis.probe.swapping import Swap, together
@@ -279,6 +280,54 @@ def test_the_mean_of_episodes_is_a_share_where_it_is_of_success():
     always = np.ones(10)
     assert interval.of_episodes("success", always) == interval.of_share(10, 10)
     assert interval.of_episodes("return", always) == (1, 1, 1)
+
+
+def test_seeds_that_agree_leave_open_what_their_trials_do():
+    always = [interval.Interval(1.0, 0.9, 1.0)] * 3
+    assert interval.over_seeds(always, 0.0, 1.0) == (1, 1, 1)
+    found = interval.over_seeds(always, 0.0, 1.0, trials=600)
+    assert found == interval.of_share(600, 600) and 0.99 < found.lower < 1
+    never = [interval.Interval(0.0, 0.0, 0.1)] * 3
+    assert interval.over_seeds(never, 0.0, 1.0, 600) == interval.of_share(0, 600)
+    differ = [interval.Interval(x, x, x) for x in (0.2, 0.6)]
+    wide = interval.over_seeds(differ, 0.0, 1.0)
+    assert interval.over_seeds(differ, 0.0, 1.0, 600) == wide
+
+
+def test_an_accuracy_of_one_is_not_certain(rng):
+    values = np.broadcast_to(rng.integers(0, 3, (1, 300)), (1, 300))
+    recording = recording_of(np.eye(3)[values], values, np.full((1, 300), 1))
+    lags = decoding.decode(recording, ridge.split_episodes(300))
+    assert lags[0].state == interval.of_share(60, 60)
+    [both] = decoding.together([lags, lags])
+    assert both.state == interval.of_share(120, 120)
+    assert 0 < lags[0].observed.value < 1
+    exact = recording._replace(hidden={"x": (values[0] / 7, np.full(300, 1))})
+    [lag] = decoding.decode(exact, ridge.split_episodes(300))
+    assert lag.measure == "R2" and lag.state.value == pytest.approx(1, abs=1e-4)
+    assert lag.state.upper - lag.state.lower < 1e-3  # no share of episodes
+
+
+def test_scores_of_several_seeds_count_all_their_episodes():
+    part = interval.of_share(200, 200)
+    assert part is not None
+    seeds = [[Disturbed(0.0, 0.0, part)]] * 2
+    [success] = _together(seeds, "success", 200)
+    assert success.score == interval.of_share(400, 400)
+    assert _together(seeds, "return", 200)[0].score == (1, 1, 1)
+
+
+def test_a_swap_is_told_of_the_seeds_that_have_it():
+    part = interval.of_share(40, 40)
+    assert part is not None
+    x = Swap("x", 2, 50, 40, part, part, "success", part, part, 0.2)
+    y = x._replace(variable="y", time=4)
+    first, second = together([[y], [x, y._replace(time=8)]])
+    assert (first.variable, first.seeds, first.time, first.streams) == ("y", 2, 6, 100)
+    assert first.as_other == first.as_own == interval.of_share(80, 80)
+    assert first.before == first.after == interval.of_share(100, 100)
+    assert second == x
+    assert together([[], []]) == []
 
 
 def test_swaps_of_several_seeds_are_shares_but_for_returns():

@@ -16,8 +16,8 @@ from agents.running.files.stored import Stored
 from agents.running.playing import play_run
 from agents.running.trained import Trained, restore
 from analysis import retention as command
+from analysis.probe.interval import of_share
 from analysis.retention import playing, report, retention
-from analysis.retention.half_life import Interval
 from analysis.retention.horizons import find_dial
 from envs.base import unknown
 from envs.mazes.tmaze import TMaze
@@ -163,12 +163,29 @@ def test_success_where_the_card_speaks_of_it():
     cards = [dataclasses.replace(TMaze(4).card, measure="success")]
     score = a_score(0.2, success=0.9)
     point = playing.Point(4, 4, cards[0], [score])
-    assert point.measured == Interval(0.9, 0.88, 0.92)
+    assert point.measured == of_share(360, 400)  # wider than 0.88 to 0.92
     assert point.success == point.measured
     untold = playing.Point(4, 4, cards[0], [a_score(0.2, success=None)])
     assert untold.measured is None
     found = playing.Retention("run", "x", find_dial(TMaze(4)), [0], [untold], 9, ())
     assert found.half_life.reason.startswith("unknown: the card speaks of success")
+
+
+def test_that_all_succeed_is_not_certain():
+    card = dataclasses.replace(TMaze(4).card, measure="success")
+    for seeds in (1, 3):
+        scores = [a_score(1.0, success=1.0)] * seeds
+        scores = [dataclasses.replace(x, success_lower=1.0) for x in scores]
+        found = found_of([[1.0] * seeds], [card], horizons=(4,))
+        found = dataclasses.replace(found, points=[playing.Point(4, 4, card, scores)])
+        [point], wilson = found.points, of_share(400 * seeds, 400 * seeds)
+        assert point.success == point.measured == wilson
+        assert point.kept.value == 1 and point.kept.lower < point.kept.upper
+        together = report.record(found)["horizons"][0]["together"]
+        assert together["success_lower"] == wilson.lower
+    console = Console(record=True, width=200)
+    report.tell(found, console)
+    assert "100% (99.7% to 100%)" in console.export_text()
 
 
 def test_what_is_printed():
