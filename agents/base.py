@@ -26,6 +26,10 @@ FINITE = "finite"
 agent that keeps experience for later reports whether what it keeps is finite."""
 
 
+class ExplorationError(ValueError):
+    """An exploration that an agent cannot act with; the message is one sentence."""
+
+
 def all_finite(tree: Any) -> Bool[Array, ""]:
     """Whether every floating-point number of a tree is finite."""
     # One array per dtype: a test of its own for every leaf takes a quarter longer to
@@ -180,6 +184,9 @@ class Agent(abc.ABC):
 
         Returns:
             Actions `[batch, ...]`, the new memory state, and extras.
+
+        Raises:
+            ExplorationError: an exploration that the agent does not have.
         """
 
     # Where environments are not part of the compiled program ----------------------

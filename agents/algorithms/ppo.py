@@ -24,7 +24,15 @@ from agents.algorithms.metrics import rollout_metrics
 from agents.algorithms.minibatches import RolloutState
 from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
-from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
+from agents.base import (
+    Agent,
+    ExplorationError,
+    Extras,
+    Gathering,
+    Inputs,
+    MemoryState,
+    Params,
+)
 from agents.devices import mean_over
 from agents.experience.exploration import annealed
 from agents.experience.normalize import (
@@ -207,10 +215,10 @@ class PPO(Agent):
         """Choose actions; exploration None samples, 0.0 takes the mode.
 
         Raises:
-            ValueError: any other exploration, which a stochastic policy does not have.
+            ExplorationError: any other, which a stochastic policy does not have.
         """
         if exploration is not None and exploration != 0.0:
-            raise ValueError(
+            raise ExplorationError(
                 f"PPO acts with exploration None (sampled) or 0.0 (greedy), not "
                 f"{exploration}."
             )

@@ -32,7 +32,14 @@ from agents.algorithms.replaying import (
 )
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, memory_context
-from agents.base import Agent, Gathering, Inputs, MemoryState, Params
+from agents.base import (
+    Agent,
+    ExplorationError,
+    Gathering,
+    Inputs,
+    MemoryState,
+    Params,
+)
 from agents.experience.exploration import annealed
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
@@ -198,10 +205,10 @@ class SAC(Agent):
         """Choose actions; exploration None samples, 0.0 takes the mode.
 
         Raises:
-            ValueError: any other exploration, which a stochastic policy does not have.
+            ExplorationError: any other, which a stochastic policy does not have.
         """
         if exploration is not None and exploration != 0.0:
-            raise ValueError(
+            raise ExplorationError(
                 f"SAC acts with exploration None (sampled) or 0.0 (greedy), not "
                 f"{exploration}."
             )

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from agents.base import Inputs
+from agents.base import ExplorationError, Inputs
 from agents.convert import ConfigError, convert
 from agents.load import load_plan
 from agents.running.configuration.config import Plan
@@ -97,8 +97,8 @@ def saliency(
             agents that try actions at random; by default as in the run's evaluations.
 
     Raises:
-        ConfigError: no run or no checkpoint there, or nothing that can be
-            differentiated.
+        ConfigError: no run or no checkpoint there, an exploration that the agent does
+            not have, or nothing that can be differentiated.
     """
     if episodes < 2:
         raise ConfigError(
@@ -116,7 +116,7 @@ def saliency(
     needs_decision(plan.agent.network(params[0]))
     try:
         played = play(plan, trained, episodes, how)
-    except ValueError as error:  # an exploration that the agent does not have
+    except ExplorationError as error:
         raise ConfigError(str(error)) from None
     moments = [moments_of(x.playing, x.decision, MOMENTS) for x in played]
     if not any(found.count for found in moments):

@@ -31,7 +31,7 @@ def play(
 
     Raises:
         ConfigError: a task that runs on the host.
-        ValueError: an exploration that the agent does not have.
+        ExplorationError: an exploration that the agent does not have.
     """
     env, agent = plan.evaluation_env, plan.agent
     longest = env.card.max_episode_steps or plan.config["evaluation"]["step_limit"]

@@ -37,6 +37,7 @@ from analysis.saliency.gradients import (
     with_seen,
 )
 from analysis.saliency.shares import Moments, half_within, moments_of, shares_of
+from envs.mazes.tmaze import TMaze
 
 LENGTH = 4
 
@@ -436,6 +437,17 @@ def test_shares_by_hand():
     assert found.dead == 2
 
 
+def test_a_cue_that_was_never_seen_has_no_share():
+    moments = Moments(np.array([[3]], np.int32), True, 0)
+    ages = np.array([-1, -1, -1, -1])[:, None, None]
+    strength = np.ones((1, 1, 4))
+    found = shares_of(strength, moments, {"x": ages})
+    assert np.isnan(found.by_cue["x"]).all() and np.isnan(found.even["x"]).all()
+    ages = np.array([-1, -1, 0, 1])[:, None, None]
+    found = shares_of(strength, moments, {"x": ages})
+    assert found.by_cue["x"] == found.even["x"] == pytest.approx(1 / 3)
+
+
 def test_half_of_the_past_lies_within_a_lag():
     assert half_within(np.array([0.2, 0.2, 0.2, 0.4])) == 3
     assert half_within(np.array([0.6, 0.4])) == 1
@@ -557,6 +569,17 @@ EXAMPLE = command.Example(np.array([4]), NOTHING, None, {})
 def test_what_cannot_be_is_refused_in_a_sentence(blind, settings, message):
     with pytest.raises(ConfigError, match=message):
         command.saliency(blind, **settings)
+
+
+def test_an_error_of_ones_own_keeps_its_place(blind, monkeypatch):
+    def step(self, key, state, action):
+        raise ValueError("a mistake in my task")
+
+    monkeypatch.setattr(TMaze, "step", step)
+    with pytest.raises(ValueError, match="a mistake in my task") as caught:
+        command.saliency(blind, episodes=2)
+    assert not isinstance(caught.value, ConfigError)
+    assert caught.traceback[-1].path.samefile(__file__)
 
 
 def test_the_command_plays_as_it_is_told(blind, capsys):
