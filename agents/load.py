@@ -1,6 +1,8 @@
 """A trained policy, ready to act: parameters and `act`, without the training state."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -39,6 +41,24 @@ def load(
 
 
 def load_plan(run: str | Path) -> Plan:
-    """Task and agent of a run, rebuilt from its configuration."""
+    """Task and agent of a run, rebuilt from its configuration.
+
+    Raises:
+        ConfigError: no run there, or one that Stable-Baselines3 trained.
+    """
     config = resumed_config(str(run), (), compose_config)
+    baseline = baseline_of(config)
+    if baseline is not None:
+        raise ConfigError(
+            f"{run} was trained by Stable-Baselines3 (agent={baseline}), whose runs "
+            "keep no checkpoint that could be loaded here; python -m analysis compare "
+            "takes such runs, and `load` of Stable-Baselines3 their "
+            "seed_<n>/model.zip."
+        )
     return build({**config, "check": False})  # it has trained
+
+
+def baseline_of(config: Mapping[str, Any]) -> str | None:
+    """The name of the agent of Stable-Baselines3 that a run trained, if it did."""
+    name = str(config["agent"].get("name"))
+    return name if name.startswith("sb3_") else None

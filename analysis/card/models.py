@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from agents.convert import ConfigError
+from agents.load import baseline_of
 from agents.running.configuration.config import build
 from agents.running.output.plan import memories_of, reach
 from analysis.compare import statistics, tables
@@ -59,9 +60,18 @@ def cards_of(runs: Sequence[Run]) -> tuple[list[ModelCard], list[str]]:
     """A card for every model, the best first, and what was left out.
 
     Raises:
-        ConfigError: no task that all models have is of a kind with known references.
+        ConfigError: no task that all models have is of a kind with known references, or
+            all runs are of Stable-Baselines3.
     """
-    groups, notes = collect(runs)
+    ours = [run for run in runs if baseline_of(run.config) is None]
+    left_out = (
+        f"{len(runs) - len(ours)} run(s) of Stable-Baselines3 are left out: cards are "
+        "of this repository's memory models; python -m analysis compare takes them"
+    )
+    if runs and not ours:
+        raise ConfigError(f"there is no card to write: {left_out}.")
+    groups, notes = collect(ours)
+    notes += [left_out] if len(ours) < len(runs) else []
     known = [x for x in groups if x.scores is not None and kind_of(x) in KINDS]
     others = {group.task for group in groups} - {group.task for group in known}
     notes += [

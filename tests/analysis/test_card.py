@@ -106,6 +106,18 @@ def test_the_command(folder, tmp_path, monkeypatch, capsys):
     assert f"wrote   {out / 'gru-ppo.html'}" in text and "note    battleship" in text
 
 
+def test_runs_of_stable_baselines_are_left_out(tmp_path):
+    words = ["memory=none", "env=n_back", "agent=sb3_ppo"]
+    make_run(tmp_path, words, {0: [0.0, 1.0]})
+    told = r"1 run\(s\) of Stable-Baselines3 are left out"
+    with pytest.raises(agents.ConfigError, match=f"no card to write: {told}"):
+        cards_of(find_runs([tmp_path]).runs)
+    make_run(tmp_path, ["memory=gru", "env=tmaze"], {0: [0.0, 1.0]})
+    [card], notes = cards_of(find_runs([tmp_path]).runs)
+    assert card.label == "gru-ppo"
+    assert any(re.match(told, note) for note in notes)
+
+
 def test_no_task_in_common_is_refused(tmp_path):
     make_run(tmp_path, ["memory=gru", "env=tmaze"], {0: [0.0, 1.0]})
     make_run(tmp_path, ["memory=none", "env=n_back"], {0: [0.0, 1.0]})

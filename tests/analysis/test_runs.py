@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 import agents
+from agents.convert import ConfigError
 from analysis import find_runs, read_run
 from analysis.board import Board
+from analysis.probe import probe_run
+from analysis.retention import retention
+from analysis.saliency import saliency
+from analysis.verdict import verdict
 from tests.analysis.made import make_run
 
 WORDS = ["env.length=7", "memory=gru"]
@@ -89,3 +94,18 @@ def test_folders_without_runs_are_refused(tmp_path):
         find_runs([tmp_path])
     with pytest.raises(agents.ConfigError, match="is no run"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command", [retention, verdict, saliency, probe_run], ids=lambda x: x.__name__
+)
+def test_a_run_of_stable_baselines_is_refused_by_what_plays_it(tmp_path, command):
+    words = ["agent=sb3_ppo", "memory=none"]
+    run = make_run(tmp_path, words, {0: [0.1, 0.4]})
+    with pytest.raises(ConfigError) as caught:
+        command(run)
+    assert str(caught.value) == (
+        f"{run} was trained by Stable-Baselines3 (agent=sb3_ppo), whose runs keep no "
+        "checkpoint that could be loaded here; python -m analysis compare takes such "
+        "runs, and `load` of Stable-Baselines3 their seed_<n>/model.zip."
+    )
