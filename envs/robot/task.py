@@ -30,6 +30,8 @@ REWARDS = ("sparse", "dense", "normalized_dense")
 LONG = 100
 """Steps: the original freezes the gripper during the cue in some tasks, but not in
 their Long variants, which have more than this."""
+WHOLE = 10.0
+"""What dense rewards pay for all of a task's stages, in steps of a success."""
 HOME = np.array([-0.07, 0.0, 0.25], np.float32)
 _HOME_NOISE = 0.01
 
@@ -154,6 +156,15 @@ class RobotTask(Environment):
         self, task: Any, world: World, time: Int[Array, ""]
     ) -> tuple[Any, Outcome]:
         """What the step begun at `time` has led to, the world being as it is now."""
+
+    def _progress(self, task: Any, world: World) -> Float[Array, ""] | None:
+        """The share of the task that is done; None where `_judge` shapes alone.
+
+        Dense rewards pay for what it gains in each step and take what it loses, so that
+        standing still pays nothing and no way of solving the task is preferred (Ng,
+        Harada and Russell 1999).
+        """
+        del task, world
 
     @abc.abstractmethod
     def _aim(self, task: Any, world: World, time: Int[Array, ""]) -> Float[Array, "5"]:
@@ -316,6 +327,10 @@ class RobotTask(Environment):
         if self.reward_mode == "sparse":
             return outcome.success
         shaped = outcome.shaped - self._roughness(before, after)
+        done = self._progress(after.task, after.world) if self.committed else None
+        if done is not None:
+            gained = done - self._progress(before.task, before.world)
+            shaped += WHOLE * self._value * gained
         left = (self.max_steps - before.time).astype(shaped.dtype)
         ended = jnp.where(outcome.success, self._value * left, self._price)
         reward = jnp.where(outcome.success | outcome.failure, ended, shaped)

@@ -103,10 +103,10 @@ class BatteriesChecker(RobotTask):
     and what is put back within 2.3 cm of its slot stays there (`committed=False`), so
     that trying at random succeeds in time, and a fixed order needs no more than a
     pointer. Its dense reward pays less for carrying the second battery than for
-    standing at the button after the first; here it is 4 times the share of what is
-    done (`touch.staged`), less 2 for a wrong press. Its own terms, when the button is
-    to be pressed, measure the way to the socket, take 2 for the right press, as for one
-    at the wrong time, and never pay the 12 for a working battery that was found; with
+    standing at the button after the first; here it pays for the share of the way that a
+    step has added, and takes 2 for a wrong press. Its own terms, when the button is to
+    be pressed, measure the way to the socket, take 2 for the right press, as for one at
+    the wrong time, and never pay the 12 for a working battery that was found; with
     `committed=False` they measure the way to the button, take 2 for wrong presses alone
     and pay them. In it a battery that snaps to a place is only drawn there; here it is
     moved.
@@ -259,14 +259,16 @@ class BatteriesChecker(RobotTask):
         )
         near = self._near(world, task.slots, (NEAR * RETURNED[0], NEAR * RETURNED[1]))
         success = task.checked.all() & near.all()
-        terms = self._shaped if self.committed else self._original
-        return task, Outcome(success, again, terms(task, world, step))
+        shaped = self._original(task, world, step)
+        if self.committed:
+            shaped = -paid(step.pressed & ~step.confirmed, 2.0)
+        return task, Outcome(success, again, shaped)
 
     def _depth(self, world: World) -> Float[Array, ""]:
         press = self._places(world)[1]
         return button.press_depth(world.gripper.position, press, PRESS_RADIUS)
 
-    def _shaped(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
+    def _progress(self, task: Checks, world: World) -> Float[Array, ""]:
         """By how many batteries are confirmed, and how far the next one has come."""
         places, (socket, press) = world.position[: self.batteries], self._places(world)
         away = jnp.where(task.checked, jnp.inf, distance(world, places))
@@ -284,8 +286,7 @@ class BatteriesChecker(RobotTask):
         # One that returns by itself has no stage of returning.
         stages, stage = (2, task.stage // 2) if self.easy else (3, task.stage)
         done = stages * task.checked.sum(dtype=jnp.int32) + stage
-        shaped = 0.1 * self._value * staged(done, on, stages * self.batteries)
-        return shaped - paid(step.pressed & ~step.confirmed, 2.0)
+        return staged(done, on, stages * self.batteries)
 
     def _original(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
         """The original's terms, in the stage that the step has led to."""

@@ -62,11 +62,10 @@ class BlinkCount(RobotTask):
     Where the original differs: the gripper moves while the lamp blinks, and can take
     another place at each blink, so that its place is the count (`committed=False`).
     Its dense reward pays 7.5 of a success's 30 for every step just below the height at
-    which a press is over, and less for what comes next: PPO stayed there. Here it is 3
-    times the share of presses and lifts that are done (`touch.staged`). With
-    `committed=False` the terms are the original's; what costs 3 is read as being more
-    than 6 cm beside the red button, and the terms of pressing end when the count is
-    right.
+    which a press is over, and less for what comes next: PPO stayed there. Here it pays
+    for the share of presses and lifts that a step has added. With `committed=False` the
+    terms are the original's; what costs 3 is read as being more than 6 cm beside the
+    red button, and the terms of pressing end when the count is right.
 
     Attributes:
         blinks: fewest and most.
@@ -175,16 +174,17 @@ class BlinkCount(RobotTask):
         pressed &= acting
         confirmed &= acting
         before = task.presses
-        original = self._original(task, world, pressed, lifted)
+        shaped = paid(acting, self._original(task, world, pressed, lifted))
+        if self.committed:
+            shaped = jnp.zeros_like(shaped)
         task = task._replace(
             press=press, confirm=confirm, presses=before + pressed.astype(jnp.int32)
         )
-        shaped = self._shaped(task, world) if self.committed else original
         right = (before == task.blinks) & ~task.press.down
         failure = (task.presses > task.blinks) | (confirmed & ~right)
-        return task, Outcome(confirmed & right, failure, paid(acting, shaped))
+        return task, Outcome(confirmed & right, failure, shaped)
 
-    def _shaped(self, task: BlinkCountEpisode, world: World) -> Float[Array, ""]:
+    def _progress(self, task: BlinkCountEpisode, world: World) -> Float[Array, ""]:
         """By how many presses and lifts are done, and how far the next one is."""
         complete = self._complete(task)
         place = world.position[jnp.where(complete, _CONFIRM, _PRESS)]
@@ -192,7 +192,7 @@ class BlinkCount(RobotTask):
         raised = (world.gripper.position[2] - button.PRESSED_AT) / button.LIFT
         on = jnp.where(task.press.down, raised, 0.5 * (near + depth))
         done = 2 * task.presses - task.press.down.astype(jnp.int32)
-        return 0.1 * self._value * staged(done, on, 2 * task.blinks + 1)
+        return staged(done, on, 2 * task.blinks + 1)
 
     def _original(
         self,

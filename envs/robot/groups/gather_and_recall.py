@@ -91,6 +91,9 @@ class GatherAndRecall(RobotTask):
     end; buttons count during the flash; and of one cube the flash begins only when it
     arrives, so that a button can be pressed while the lamp is lit. Here it begins at
     the start then; of several at 1 to all but one, in both. Its cubes push each other.
+    Its dense reward, of which the hand's way to a cube is a part, falls where a cube is
+    reached and the way to the disc begins to count; here it pays for the share of the
+    way that a step has added.
 
     Attributes:
         cubes: how many, red, lime and blue by turns.
@@ -216,21 +219,24 @@ class GatherAndRecall(RobotTask):
         starts = (task.begins == _NEVER) & (there.sum(dtype=jnp.int32) >= task.enough)
         begins = jnp.where(starts, time + 1, task.begins)
         task = task._replace(there=there, together=now.all(), begins=begins)
-        depths = jax.vmap(
-            lambda place: button.press_depth(
-                world.gripper.position, place, PRESS_RADIUS
-            )
-        )(self._buttons(world))
+        depths = self._depths(world)
         counts = self._acting(task, time)
         pressed = button.pressed(depths) & counts
         right = pressed[task.colour]
         wrong = pressed.any() & ~right
-        terms = self._shaped if self.committed else self._original
-        return task, Outcome(right, wrong, terms(task, world, depths))
+        shaped = self._original(task, world, depths)
+        if self.committed:
+            shaped = jnp.zeros_like(shaped)
+        return task, Outcome(right, wrong, shaped)
 
-    def _shaped(
-        self, task: Gathering, world: World, depths: Float[Array, "3"]
-    ) -> Float[Array, ""]:
+    def _depths(self, world: World) -> Float[Array, "3"]:
+        return jax.vmap(
+            lambda place: button.press_depth(
+                world.gripper.position, place, PRESS_RADIUS
+            )
+        )(self._buttons(world))
+
+    def _progress(self, task: Gathering, world: World) -> Float[Array, ""]:
         """By how many cubes are there, and how far the next one, or the press, is."""
         cubes = world.position[: self.cubes]
         disc = world.position[self._disc].at[2].set(0.006 + HALF)
@@ -240,10 +246,10 @@ class GatherAndRecall(RobotTask):
         bringing = 0.3 * closeness(away[mine], 4.0)
         bringing += 0.7 * closeness(apart(cubes[mine], disc), 4.0)
         pressing = 0.5 * closeness(distance(world, place), 4.0)
-        pressing += 0.5 * depths[task.colour] / button.TRAVEL
+        pressing += 0.5 * self._depths(world)[task.colour] / button.TRAVEL
         done = task.there.sum(dtype=jnp.int32)
         on = jnp.where(task.together, pressing, bringing)
-        return 0.1 * self._value * staged(done, on, self.cubes + 1)
+        return staged(done, on, self.cubes + 1)
 
     def _original(
         self, task: Gathering, world: World, depths: Float[Array, "3"]

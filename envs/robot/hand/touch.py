@@ -74,10 +74,7 @@ def paid(where: Bool[Array, ""], amount: float | Array) -> Array:
 def staged(
     done: Int[Array, ""], on: Float[Array, ""], stages: Int[Array, ""] | int
 ) -> Float[Array, ""]:
-    """The share of a task that is done, which no stage loses when it goes over.
-
-    Dense rewards of several stages pay for standing still where the last moment of a
-    stage pays more than the first of the next; a share that grows does not.
+    """The share of a task that is done: every stage adds to it.
 
     Args:
         done: stages that are over.

@@ -263,7 +263,10 @@ def reference_reward(env, was, now, action):
     world, task = now.world, now.task
     place = np.asarray(world.position, np.float64)
     stage = int(task.stage)
-    reward = (shares if env.committed else original)(env, now, place)
+    if env.committed:
+        reward = 10 * 40 * (share(env, now) - share(env, was))
+    else:
+        reward = original(env, now, place)
     change = np.linalg.norm(action - np.asarray(was.action, np.float64))
     speed = np.linalg.norm(np.asarray(world.gripper.velocity, np.float64))
     rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.02 * np.tanh(5 * change)
@@ -272,8 +275,9 @@ def reference_reward(env, was, now, action):
     return reward, (stage, changed, bool(task.inserts), bool(task.clears.any()))
 
 
-def shares(env, now, place):
-    """4 times the share of stages that are done."""
+def share(env, now):
+    """Of stages that are done."""
+    place = np.asarray(now.world.position, np.float64)
     tool = np.asarray(now.world.gripper.position, np.float64)
     task, stage = now.task, int(now.task.stage)
     checked = np.asarray(task.checked)
@@ -299,7 +303,7 @@ def shares(env, now, place):
         depth = over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
         on = (close(tool, cap) + depth) / 2
     before = {INSERT: 0, RETURN: 1, CONFIRM: many - 1}[stage]
-    return 4 * (many * checked.sum() + before + 0.8 * on) / (3 * many)
+    return (many * checked.sum() + before + 0.8 * on) / (3 * many)
 
 
 def original(env, now, place):
@@ -333,8 +337,8 @@ def test_what_events_pay():
 
     def paid(now, world, env=ORIGINAL):
         now, outcome = after(env, now, world)
-        terms = env._shaped if env.committed else env._original
-        return float(outcome.shaped - terms(now.task, world, nothing))
+        quiet = 0.0 if env.committed else env._original(now.task, world, nothing)
+        return float(outcome.shaped - quiet)
 
     no = jnp.zeros((), bool)
     nothing = Events(no, no, no, no, no)
@@ -352,13 +356,13 @@ def test_what_events_pay():
         assert paid(now, world) == pytest.approx(7 + found, abs=1e-5)
 
 
-def test_what_is_confirmed_pays_for_itself_alone():
+def test_what_is_confirmed_is_a_third_of_the_way():
     state = thawed(HARD, start(HARD, 0)[1])
-    state, _ = insert(HARD, state, 1)
-    state, _ = after(HARD, state, put(state, 1, state.task.slots[1]))
-    state, outcome = after(HARD, state, hand(HARD, state.world))
+    before = float(HARD._progress(state.task, state.world))
+    state, _ = test(HARD, state, 1)
     assert int(state.task.stage) == INSERT
-    assert 4 / 3 < float(outcome.shaped) < 4 * 4 / 9
+    gained = float(HARD._progress(state.task, state.world)) - before
+    assert gained == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_what_is_hidden():

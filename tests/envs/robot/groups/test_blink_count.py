@@ -114,50 +114,60 @@ def test_button_by_a_slow_reference():
     assert min(total) > 20
 
 
+def near(tool, place):
+    cap = np.array([*place[:2], 0.0831])
+    return 1 - np.tanh(8 * np.linalg.norm(tool - cap))
+
+
+def depth(tool, place):
+    over = np.linalg.norm(tool[:2] - place[:2]) <= 0.065
+    return over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
+
+
 def reference_reward(env, state, after, action, pressed, lifted):
     """The dense reward of a step that ends nothing, in numpy."""
-    tool = np.asarray(after.world.gripper.position, np.float64)
     red, black = np.asarray(after.world.position, np.float64)[:2]
-    above = tool[2] - 0.0831
-
-    def near(place):
-        cap = np.array([*place[:2], 0.0831])
-        return 1 - np.tanh(8 * np.linalg.norm(tool - cap))
-
-    def depth(place):
-        over = np.linalg.norm(tool[:2] - place[:2]) <= 0.065
-        return over * np.clip(0.088 - tool[2], 0, 0.014) / 0.014
+    blinks = int(state.task.blinks)
 
     def original():
+        tool = np.asarray(after.world.gripper.position, np.float64)
+        above = tool[2] - 0.0831
         down, count = bool(state.task.press.down), int(state.task.presses)
         aside = np.linalg.norm(tool[:2] - red[:2])
-        reward = 0.25 * near(red)
+        reward = 0.25 * near(tool, red)
         if down:
             reward += 5 * np.clip(above / 0.09, 0, 1) + 2 * (1 - np.tanh(8 * aside))
-            reward += 6 * lifted + (2 if depth(red) <= 0.2 else -2)
+            reward += 6 * lifted + (2 if depth(tool, red) <= 0.2 else -2)
         elif count == blinks:
-            reward += 1.5 * near(black) + 2 * depth(black)
+            reward += 1.5 * near(tool, black) + 2 * depth(tool, black)
         else:
-            reward += 1.5 * near(red) + 2 * depth(red) + count / blinks + 4 * pressed
+            reward += (
+                1.5 * near(tool, red)
+                + 2 * depth(tool, red)
+                + count / blinks
+                + 4 * pressed
+            )
             reward -= 1.5 * (above > 0.2) + 3 * (aside > 0.06)
         return reward
 
-    def shares():
-        down, count = bool(after.task.press.down), int(after.task.presses)
+    def share(state):
+        tool = np.asarray(state.world.gripper.position, np.float64)
+        down, count = bool(state.task.press.down), int(state.task.presses)
         if down:
-            done, on = 2 * count - 1, np.clip(above / 0.09, 0, 1)
+            done, on = 2 * count - 1, np.clip((tool[2] - 0.0831) / 0.09, 0, 1)
         else:
             place = black if count == blinks else red
-            done, on = 2 * count, (near(place) + depth(place)) / 2
-        return 3 * (done + 0.8 * on) / (2 * blinks + 1)
+            done, on = 2 * count, (near(tool, place) + depth(tool, place)) / 2
+        return (done + 0.8 * on) / (2 * blinks + 1)
 
-    blinks = int(state.task.blinks)
-    reward = shares() if env.committed else original()
+    if env.committed:
+        reward = 10 * 30 * (share(after) - share(state))
+    else:
+        reward = original() * bool(env._acting(state.task, state.time))
     change = np.linalg.norm(action - np.asarray(state.action, np.float64))
     speed = np.linalg.norm(np.asarray(after.world.gripper.velocity, np.float64))
     rough = 0.01 * np.tanh(2 * np.linalg.norm(action)) + 0.03 * np.tanh(5 * change)
-    counts = bool(env._acting(state.task, state.time))
-    return reward * counts - rough - 0.01 * np.tanh(2 * speed / 0.75)
+    return reward - rough - 0.01 * np.tanh(2 * speed / 0.75)
 
 
 @pytest.mark.parametrize("committed", [True, False])
