@@ -30,8 +30,9 @@ REWARDS = ("sparse", "dense", "normalized_dense")
 LONG = 100
 """Steps: the original freezes the gripper during the cue in some tasks, but not in
 their Long variants, which have more than this."""
-WHOLE = 10.0
-"""What dense rewards pay for all of a task's stages, in steps of a success."""
+WHOLE = 0.3
+"""What dense rewards pay for all of a task's way, as a share of what a success at the
+first step would pay."""
 HOME = np.array([-0.07, 0.0, 0.25], np.float32)
 _HOME_NOISE = 0.01
 
@@ -330,7 +331,7 @@ class RobotTask(Environment):
         done = self._progress(after.task, after.world) if self.committed else None
         if done is not None:
             gained = done - self._progress(before.task, before.world)
-            shaped += WHOLE * self._value * gained
+            shaped += WHOLE * self.max_steps * self._value * gained
         left = (self.max_steps - before.time).astype(shaped.dtype)
         ended = jnp.where(outcome.success, self._value * left, self._price)
         reward = jnp.where(outcome.success | outcome.failure, ended, shaped)

@@ -253,7 +253,7 @@ def test_dense_reward_by_the_formula(env, passed):
             expected = 40.0 * (env.max_steps - int(state.time))
         seen.add(stage)
         if stage[1:] == (False, False, False):  # else the script has moved things
-            assert float(reward) == pytest.approx(expected, abs=1e-3)
+            assert float(reward) == pytest.approx(expected, abs=1e-2)  # of 12,960
         state = now
     assert info["success"] and len({stage for stage, *_ in seen}) == passed
 
@@ -264,7 +264,7 @@ def reference_reward(env, was, now, action):
     place = np.asarray(world.position, np.float64)
     stage = int(task.stage)
     if env.committed:
-        reward = 10 * 40 * (share(env, now) - share(env, was))
+        reward = 0.3 * env.max_steps * 40 * (share(env, now) - share(env, was))
     else:
         reward = original(env, now, place)
     change = np.linalg.norm(action - np.asarray(was.action, np.float64))
