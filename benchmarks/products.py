@@ -21,12 +21,13 @@ def flops_per_step(agent: Any) -> float:
 def products(program: Any) -> int:
     """Floating-point operations of the matrix products of a traced program.
 
-    Of branches the dearest counts, of loops every turn.
+    Of branches the dearest counts, of those by platform the one for JAX's default
+    backend; of loops every turn.
 
     Raises:
         ValueError: a loop of unknown length has products.
     """
-    total = 0
+    total, here = 0, {}
     for equation in program.eqns:
         name, parameters = equation.primitive.name, equation.params
         inner = [products(part) for part in _parts(parameters)]
@@ -40,13 +41,23 @@ def products(program: Any) -> int:
             total += 2 * terms * math.prod(equation.outvars[0].aval.shape)
         elif name == "scan":
             total += parameters["length"] * sum(inner)
+        elif name == "platform_index":
+            here[equation.outvars[0]] = _branch(parameters["platforms"])
         elif name == "cond":
-            total += max(inner)
+            branch = here.get(equation.invars[0])
+            total += max(inner) if branch is None else inner[branch]
         elif name == "while" and sum(inner):
             raise ValueError("a loop of unknown length has matrix products.")
         else:
             total += sum(inner)
     return total
+
+
+def _branch(platforms: tuple[tuple[str, ...] | None, ...]) -> int:
+    """The one for this backend; None stands for all others."""
+    backend = jax.default_backend()
+    named = [x for x in platforms if x is not None and backend in x]
+    return platforms.index(named[0] if named else None)
 
 
 def _parts(parameters: dict[str, Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import speed
 from benchmarks.products import flops_per_step, products
 from memory_models.mechanisms.affine import affine
+from memory_models.mechanisms.platform import by_platform
 
 X, W = jnp.ones((3, 5)), jnp.ones((5, 5))
 ONE = 2 * 3 * 5 * 5
@@ -31,7 +32,12 @@ def test_by_hand():
     def either(x, w):
         return jax.lax.cond(x.sum() > 0, lambda: x @ w @ w, lambda: x @ w)
 
+    def by_backend(x, w):
+        return by_platform(lambda x, w: x @ w, lambda x, w: x @ w @ w, x, w)
+
     assert counted(turns, X, W) == 7 * ONE
+    times = 1 if jax.default_backend() == "cpu" else 2
+    assert counted(by_backend, X, W) == times * ONE
     assert counted(either, X, W) == 2 * ONE
 
 
