@@ -328,10 +328,10 @@ class RobotTask(Environment):
         if self.reward_mode == "sparse":
             return outcome.success
         shaped = outcome.shaped - self._roughness(before, after)
-        done = self._progress(after.task, after.world) if self.committed else None
-        if done is not None:
-            gained = done - self._progress(before.task, before.world)
-            shaped += WHOLE * self.max_steps * self._value * gained
+        was = self._progress(before.task, before.world)
+        done = self._progress(after.task, after.world)
+        if self.committed and was is not None and done is not None:
+            shaped += WHOLE * self.max_steps * self._value * (done - was)
         left = (self.max_steps - before.time).astype(shaped.dtype)
         ended = jnp.where(outcome.success, self._value * left, self._price)
         reward = jnp.where(outcome.success | outcome.failure, ended, shaped)
