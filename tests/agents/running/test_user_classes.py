@@ -282,7 +282,8 @@ def test_a_class_that_has_trained_is_loaded_unchecked(monkeypatch):
         raise LookupError(f"check={config['check']}")
 
     module = importlib.import_module("agents.load")
-    monkeypatch.setattr(module, "resumed_config", lambda *words: {"check": True})
+    config = {"check": True, "agent": {"name": "ppo"}}
+    monkeypatch.setattr(module, "resumed_config", lambda *words: config)
     monkeypatch.setattr(module, "build", asked)
     with pytest.raises(LookupError, match="check=False"):
         module.load_plan("a run")
