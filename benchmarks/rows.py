@@ -185,7 +185,7 @@ class Stopwatch:
         self._look()
 
     def _watch(self) -> None:
-        while not self._done.wait(0.2):
+        while not self._done.wait(0.05):
             self._look()
 
     def _look(self) -> None:

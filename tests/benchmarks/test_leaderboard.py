@@ -103,9 +103,9 @@ def test_the_search_has_other_seeds_and_the_best_is_trained(monkeypatch):
 
     def run(config, console):
         began, computed = time.time(), time.process_time()
-        while time.process_time() < computed + 0.5:
+        while time.process_time() < computed + 0.2:
             pass
-        time.sleep(0.5)
+        time.sleep(0.2)
         shares.append((time.process_time() - computed) / (time.time() - began))
         rate, seed = config["agent"]["learning_rate"], config["seed"]
         asked.append((rate, seed, config["num_seeds"], config["total_steps"]))
@@ -129,7 +129,7 @@ def test_the_search_has_other_seeds_and_the_best_is_trained(monkeypatch):
     assert row["factor"] == 3.0 and len(row["last"]) == 5
     assert row["search"] == {"0.33": -0.0027, "1": -0.002, "3": 0.0}
     computed = 2.0 * shares[-1]  # of 2 s of training for 100 steps
-    assert row["steps_per_second"] == pytest.approx(100 / computed, rel=0.1)
+    assert row["steps_per_second"] == pytest.approx(100 / computed, rel=0.2)
 
 
 def test_the_picture_is_drawn(tmp_path):
