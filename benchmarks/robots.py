@@ -32,7 +32,7 @@ from benchmarks.rows import (
 TASKS = {
     **{"RememberColor3": 4e6, "RememberColor5": 1.2e7, "RememberColor9": 1e7},
     **{"ShellGameTouch": 2e6, "ShellGameShuffleTouch": 4e6},
-    "BlinkCountButtonPressEasy": 4e6,
+    "BlinkCountButtonPressEasy": 1.2e7,
     **{"BunchOfColors3": 1e7, "SeqOfColors3": 1e7, "ChainOfColors3": 1e7},
     **{"TakeItBack": 8e6, "InterceptMedium": 4e6, "RotateLenientPos": 4e6},
     **{"TimedTransferEasy": 4e6, "GatherAndRecall3": 4e6},
