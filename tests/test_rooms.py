@@ -30,6 +30,7 @@ HOUSES = {
     "envs.robot": (
         ("tabletop",),
         ("seeing", "hand", "episodes"),
+        ("rewards",),
         ("task", "measured"),
         ("returns", "one_at_a_time"),
         ("groups",),

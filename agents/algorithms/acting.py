@@ -1,11 +1,11 @@
-"""Acting on the values of actions."""
+"""Acting: on the values of actions, or as a stochastic policy says."""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from agents.base import Inputs, MemoryState, Params
+from agents.base import ExplorationError, Inputs, MemoryState, Params
 from agents.networks.choices import epsilon_greedy, masked
 
 
@@ -42,3 +42,23 @@ def act_on_values(
         epsilon = jnp.broadcast_to(jnp.asarray(exploration), values.shape[:-1])
         number = epsilon_greedy(values, allowed, epsilon, key=key)
     return agent.choices.action(number), memory_state, QExtras(values)
+
+
+def is_sampled(agent: Any, exploration: float | Array | None) -> bool:
+    """Whether a stochastic policy draws its actions, or takes the mode.
+
+    Args:
+        agent: who acts.
+        exploration: None draws, 0.0 takes the mode.
+
+    Raises:
+        ExplorationError: any other, which a stochastic policy does not have.
+    """
+    if exploration is None:
+        return True
+    if exploration != 0.0:
+        raise ExplorationError(
+            f"{type(agent).__name__} acts with exploration None (sampled) or 0.0 "
+            f"(greedy), not {exploration}."
+        )
+    return False

@@ -18,21 +18,14 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from agents.algorithms import minibatches
+from agents.algorithms.acting import is_sampled
 from agents.algorithms.footprint import rollout_footprint
 from agents.algorithms.losses import clipped_surrogate, ratio_metrics, squared_error
 from agents.algorithms.metrics import rollout_metrics
 from agents.algorithms.minibatches import RolloutState
 from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.settings import check_hidden, check_ranges, check_sequences
-from agents.base import (
-    Agent,
-    ExplorationError,
-    Extras,
-    Gathering,
-    Inputs,
-    MemoryState,
-    Params,
-)
+from agents.base import Agent, Extras, Gathering, Inputs, MemoryState, Params
 from agents.devices import mean_over
 from agents.experience.exploration import annealed
 from agents.experience.normalize import (
@@ -217,15 +210,11 @@ class PPO(Agent):
         Raises:
             ExplorationError: any other, which a stochastic policy does not have.
         """
-        if exploration is not None and exploration != 0.0:
-            raise ExplorationError(
-                f"PPO acts with exploration None (sampled) or 0.0 (greedy), not "
-                f"{exploration}."
-            )
         memory_state, distribution, value = self.network(params).step(
             memory_state, inputs
         )
-        raw = distribution.sample(key) if exploration is None else distribution.mode()
+        sampled = is_sampled(self, exploration)
+        raw = distribution.sample(key) if sampled else distribution.mode()
         extras = Extras(raw, distribution.log_prob(raw), value)
         return distribution.action(raw), memory_state, extras
 

@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from agents.algorithms.acting import is_sampled
 from agents.algorithms.metrics import value_metrics
 from agents.algorithms.optimizer import optimizer_of
 from agents.algorithms.replaying import (
@@ -32,14 +33,7 @@ from agents.algorithms.replaying import (
 )
 from agents.algorithms.settings import check_ranges, check_replay
 from agents.algorithms.windows import Start, Windows, memory_context
-from agents.base import (
-    Agent,
-    ExplorationError,
-    Gathering,
-    Inputs,
-    MemoryState,
-    Params,
-)
+from agents.base import Agent, Gathering, Inputs, MemoryState, Params
 from agents.experience.exploration import annealed
 from agents.experience.normalize import split_trainable
 from agents.experience.replay import Window
@@ -207,13 +201,8 @@ class SAC(Agent):
         Raises:
             ExplorationError: any other, which a stochastic policy does not have.
         """
-        if exploration is not None and exploration != 0.0:
-            raise ExplorationError(
-                f"SAC acts with exploration None (sampled) or 0.0 (greedy), not "
-                f"{exploration}."
-            )
         memory_state, policy = self.network(params).step(memory_state, inputs)
-        raw = policy.sample(key) if exploration is None else policy.mode()
+        raw = policy.sample(key) if is_sampled(self, exploration) else policy.mode()
         extras = PolicyExtras(raw, policy.log_prob(raw))
         return policy.action(raw), memory_state, extras
 

@@ -22,9 +22,9 @@ from rich.console import Console
 from agents.convert import ConfigError
 from agents.load import load_plan
 from agents.running.trained import Trained, restore
+from analysis.interval import limits_of, over_seeds
 from analysis.probe import decoding, swapping
 from analysis.probe.disturbing import Disturbed, Disturber
-from analysis.probe.interval import limits_of, over_seeds
 from analysis.probe.recording import Recorder, needs_state
 from analysis.probe.report import Report, tell, write
 from analysis.probe.seeds import Recorded, geometry_of, record

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analysis.probe.interval import SHARES, Interval, of_ratio, over_seeds, widened
+from analysis.interval import SHARES, Interval, of_ratio, over_seeds, widened
 from analysis.probe.recording import Recording
 from analysis.probe.ridge import Split, fit
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from agents.keys import Use, key_for
 from agents.running.configuration.config import Plan
-from analysis.probe.interval import Interval, of_episodes
+from analysis.interval import Interval, of_episodes
 from analysis.probe.playing import Player, Steps, View, where_streams
 from analysis.probe.recording import hidden_of
 from envs.spaces import children, sample

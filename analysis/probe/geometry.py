@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from analysis.probe.interval import Interval
+from analysis.interval import Interval
 from memory_models.base import MemoryModel
 from memory_models.recurrences.elman import ElmanNetwork
 from memory_models.recurrences.gru import GatedRecurrentUnit

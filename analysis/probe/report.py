@@ -11,10 +11,10 @@ from agents.running.files.records import write_whole
 from agents.running.output.report import add_row, new_table, print_table
 from agents.running.output.results import finite
 from analysis.board import Board, png_of
+from analysis.interval import Interval
 from analysis.probe.decoding import SOURCES, Lag, Unseen
 from analysis.probe.disturbing import Disturbed
 from analysis.probe.geometry import Geometry
-from analysis.probe.interval import Interval
 from analysis.probe.swapping import Swap
 from analysis.probe.twins import Twin
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from analysis.interval import Interval, over_seeds
 from analysis.probe import decoding
 from analysis.probe.geometry import Geometry, Sums, by_time, rank_of_states
-from analysis.probe.interval import Interval, over_seeds
 from analysis.probe.recording import Recorder
 from analysis.probe.ridge import split_episodes
 

@@ -11,6 +11,14 @@ from gymnasium import spaces
 
 from agents.keys import Use, key_for
 from agents.running.configuration.config import Plan
+from analysis.interval import (
+    SHARES,
+    Interval,
+    limits_of,
+    of_episodes,
+    of_share,
+    over_seeds,
+)
 from analysis.probe.decisions import (
     Decisions,
     candidates,
@@ -20,14 +28,6 @@ from analysis.probe.decisions import (
     swap_time,
 )
 from analysis.probe.decoding import CHOICES, FEWEST
-from analysis.probe.interval import (
-    SHARES,
-    Interval,
-    limits_of,
-    of_episodes,
-    of_share,
-    over_seeds,
-)
 from analysis.probe.playing import Player, Steps, View, where_streams
 from analysis.probe.recording import features_of, hidden_of, widths
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from agents.convert import ConfigError
 from agents.running.configuration.config import build
-from analysis.probe.interval import Interval
+from analysis.interval import Interval
 from analysis.runs import Run, read_run
 from envs import Environment
 

@@ -13,19 +13,10 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from agents.evaluate import MARGIN
+from analysis.interval import Z95, Interval
 
 REPEATS = 2_000
 """Resamples of the bootstrap."""
-
-_Z95 = 1.959964
-
-
-class Interval(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    lower: float
-    upper: float
 
 
 class HalfLife(NamedTuple):
@@ -150,4 +141,4 @@ def standard_errors(
     lower: Shaped[np.ndarray, "*any"], upper: Shaped[np.ndarray, "*any"]
 ) -> Shaped[np.ndarray, "*any"]:
     """Of means whose 95 % intervals (normal approximation) these are."""
-    return (upper - lower) / (2 * _Z95)
+    return (upper - lower) / (2 * Z95)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.retention.half_life import Interval
+from analysis.interval import Interval
 from analysis.retention.playing import Retention
 
 KEPT, LINE, CONTEXT = "#2a6fbb", "#777777", "#b03060"

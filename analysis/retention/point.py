@@ -4,8 +4,7 @@ import dataclasses
 
 from agents import evaluate
 from agents.running.output.results import across_seeds
-from analysis.probe import interval
-from analysis.retention.half_life import Interval
+from analysis.interval import Interval, widened
 from envs.base import Card
 
 
@@ -72,8 +71,7 @@ def measured(score: evaluate.Score, card: Card) -> Interval | None:
     value, lower, upper = score.success, score.success_lower, score.success_upper
     if value is None or lower is None or upper is None:
         return None
-    share = interval.Interval(value, max(lower, 0.0), min(upper, 1.0))
-    return Interval(*interval.widened(share, score.episodes))
+    return widened(Interval(value, max(lower, 0.0), min(upper, 1.0)), score.episodes)
 
 
 def why_unknown(point: Point) -> str:

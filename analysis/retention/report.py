@@ -14,7 +14,8 @@ from agents.running.files.records import write_whole
 from agents.running.output.report import add_row, new_table, print_table, shown
 from agents.running.output.results import finite, score_record
 from analysis.board import Board, png_of
-from analysis.retention.half_life import HalfLife, Interval
+from analysis.interval import Interval
+from analysis.retention.half_life import HalfLife
 from analysis.retention.picture import draw
 from analysis.retention.playing import Point, Retention
 from analysis.retention.point import measured

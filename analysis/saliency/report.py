@@ -12,7 +12,7 @@ from agents.running.files.records import write_whole
 from agents.running.output.report import add_row, new_table, print_table
 from agents.running.output.results import finite
 from analysis.board import Board, png_of
-from analysis.probe.interval import Interval, over_seeds
+from analysis.interval import Interval, over_seeds
 from analysis.saliency import Saliency
 from analysis.saliency.shares import half_within
 from analysis.saliency.summary import (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analysis.probe.interval import Interval, over_episodes
+from analysis.interval import Interval, over_episodes
 
 
 class Moments(NamedTuple):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from agents.running.output.plan import memories_of
-from analysis.probe.interval import Interval, over_seeds
+from analysis.interval import Interval, over_seeds
 from analysis.saliency import MOMENTS, Saliency
 from analysis.saliency.episodes import LONGEST
 from analysis.saliency.shares import mean_of

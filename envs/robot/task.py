@@ -16,9 +16,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from envs import draw
 from envs.base import Environment, Transition, float_dtype
+from envs.robot import rewards
 from envs.robot.episodes.episode import Outcome, Placement, RobotState
 from envs.robot.hand import actions
-from envs.robot.hand.touch import joint_speed, reach, touched
+from envs.robot.hand.touch import reach, touched
 from envs.robot.seeing import cameras, drawing, seen
 from envs.robot.seeing.seen import Looks
 from envs.robot.tabletop import Tabletop, Thing, World
@@ -26,13 +27,9 @@ from envs.robot.tabletop import gripper as arm
 
 Tasks = dict[str, tuple[type[Environment], dict[str, Any]]]
 """Classes and parameters by id."""
-REWARDS = ("sparse", "dense", "normalized_dense")
 LONG = 100
 """Steps: the original freezes the gripper during the cue in some tasks, but not in
 their Long variants, which have more than this."""
-WHOLE = 0.3
-"""What dense rewards pay for all of a task's way, as a share of what a success at the
-first step would pay."""
 HOME = np.array([-0.07, 0.0, 0.25], np.float32)
 _HOME_NOISE = 0.01
 
@@ -74,7 +71,7 @@ class RobotTask(Environment):
     def __post_init__(self) -> None:
         name = type(self).__name__
         for field, allowed in (
-            ("reward_mode", REWARDS),
+            ("reward_mode", rewards.MODES),
             ("observation", ("vector", "rgb", "state")),
             ("image_size", cameras.SIZES),
             ("action_mode", ("continuous", "discrete")),
@@ -159,11 +156,11 @@ class RobotTask(Environment):
         """What the step begun at `time` has led to, the world being as it is now."""
 
     def _progress(self, task: Any, world: World) -> Float[Array, ""] | None:
-        """The share of the task that is done; None where `_judge` shapes alone.
+        """The share of the task that is done; None where `_judge` shapes.
 
-        Dense rewards pay for what it gains in each step and take what it loses, so that
-        standing still pays nothing and no way of solving the task is preferred (Ng,
-        Harada and Russell 1999).
+        With `committed` dense rewards pay for what it gains in each step and take what
+        it loses, as potentials do (Ng, Harada and Russell 1999), so that standing still
+        pays nothing. Unlike there what was gained before the end is kept.
         """
         del task, world
 
@@ -320,33 +317,9 @@ class RobotTask(Environment):
             "phase": self._phase(state.task, state.time),
             "decision": self._acting(state.task, state.time),
         }
-        reward = self._reward(state, after, outcome).astype(float_dtype())
+        reward = rewards.of_step(self, state, after, outcome).astype(float_dtype())
         end = ended, jnp.zeros((), bool)
         return self._observe(after), after, reward, *end, info
-
-    def _reward(self, before: RobotState, after: RobotState, outcome: Outcome) -> Array:
-        if self.reward_mode == "sparse":
-            return outcome.success
-        shaped = outcome.shaped - self._roughness(before, after)
-        was = self._progress(before.task, before.world)
-        done = self._progress(after.task, after.world)
-        if self.committed and was is not None and done is not None:
-            shaped += WHOLE * self.max_steps * self._value * (done - was)
-        left = (self.max_steps - before.time).astype(shaped.dtype)
-        ended = jnp.where(outcome.success, self._value * left, self._price)
-        reward = jnp.where(outcome.success | outcome.failure, ended, shaped)
-        return reward / (1.0 if self.reward_mode == "dense" else self._value)
-
-    def _roughness(self, before: RobotState, after: RobotState) -> Array:
-        first, second, third = self._smoothness
-        size = jnp.linalg.norm(after.action)
-        change = jnp.linalg.norm(after.action - before.action)
-        motion = joint_speed(after.world)
-        return (
-            first * jnp.tanh(2 * size)
-            + second * jnp.tanh(5 * change)
-            + third * jnp.tanh(2 * motion)
-        )
 
     def _observe(self, state: RobotState) -> Any:
         looks = self._looks(state.task, state.world, state.time)

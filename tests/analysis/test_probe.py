@@ -25,6 +25,7 @@ from agents.running.configuration.config import build
 from agents.running.overrides import compose_config
 from agents.running.trained import restore
 from analysis import probe
+from analysis.interval import Interval, of_share
 from analysis.probe import (
     decoding,
     disturbing,
@@ -36,7 +37,6 @@ from analysis.probe import (
 )
 from analysis.probe.decoding import Lag, Unseen
 from analysis.probe.disturbing import Disturber
-from analysis.probe.interval import Interval, of_share
 from analysis.probe.playing import Steps, where_streams
 from analysis.probe.recording import Recorder, features_of
 from analysis.probe.ridge import split_episodes

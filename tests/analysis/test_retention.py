@@ -16,7 +16,7 @@ from agents.running.files.stored import Stored
 from agents.running.playing import play_run
 from agents.running.trained import Trained, restore
 from analysis import retention as command
-from analysis.probe.interval import of_share
+from analysis.interval import of_share
 from analysis.retention import playing, report, retention
 from analysis.retention.horizons import find_dial
 from envs.base import unknown

@@ -7,7 +7,8 @@ import pytest
 
 import envs
 from agents.convert import ConfigError
-from analysis.retention.half_life import HalfLife, Interval, crossings, half_life
+from analysis.interval import Interval
+from analysis.retention.half_life import HalfLife, crossings, half_life
 from analysis.retention.horizons import find_dial
 from envs.bandits.switching_bernoulli import SwitchingBernoulli
 from envs.chains.n_back import NBack

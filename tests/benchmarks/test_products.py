@@ -24,7 +24,7 @@ def test_by_hand():
     assert counted(affine, X, W, jnp.ones(5)) == ONE
     assert counted(jax.vmap(affine, (None, 0)), X, jnp.ones((4, 5, 5))) == 4 * ONE
     assert counted(jax.jit(lambda x, w: x @ w @ w), X, W) == 2 * ONE
-    assert counted(jax.grad(lambda w: affine(X, w).sum()), W) in (ONE, 2 * ONE)
+    assert counted(jax.grad(lambda w: affine(X, w).sum()), W) == 2 * ONE
 
     def turns(x, w):
         return jax.lax.scan(lambda x, _: (x @ w, None), x, length=7)[0]
@@ -42,14 +42,14 @@ def test_by_hand():
 
 
 def test_as_xla_counts():
-    """Without loops, whose bodies it counts once, and elementwise operations."""
+    """Without loops, whose bodies it counts once; it adds elementwise operations."""
+    x, w = jnp.ones((30, 50)), jnp.ones((50, 50))
 
     def loss(w):
-        return ((X @ w) @ w.T).sum()
+        return jnp.tanh((x @ w) @ w.T).sum()
 
-    compiled = jax.jit(jax.grad(loss)).lower(W).compile()
-    mine = counted(jax.grad(loss), W)
-    assert 0.8 * compiled.cost_analysis()["flops"] < mine
+    whole = jax.jit(jax.grad(loss)).lower(w).compile().cost_analysis()["flops"]
+    assert 0.98 * whole < counted(jax.grad(loss), w) <= whole
 
 
 def test_loops_of_unknown_length():

@@ -39,12 +39,15 @@ class Outcome(NamedTuple):
     Attributes:
         success: the task is solved.
         failure: a choice was made that cannot be undone, and it is wrong.
-        shaped: the dense reward of a step with neither, in the task's own units.
+        shaped: the dense reward of a step with neither, in the task's own units; what
+            the way pays takes its place where the task tells it (`_progress`).
+        fine: what dense rewards take for a mistake that ends nothing.
     """
 
     success: Bool[Array, ""]
     failure: Bool[Array, ""]
     shaped: Float[Array, ""]
+    fine: Float[Array, ""] | float = 0.0
 
 
 class RobotState(NamedTuple):

@@ -77,7 +77,6 @@ class Events(NamedTuple):
 
     inserted: Bool[Array, ""]
     returned: Bool[Array, ""]
-    pressed: Bool[Array, ""]
     confirmed: Bool[Array, ""]
     found: Bool[Array, ""]
 
@@ -242,7 +241,7 @@ class BatteriesChecker(RobotTask):
         index = jnp.arange(self.batteries, dtype=jnp.int32)
         mine = index == battery
         found = confirmed & task.works[battery] & ~task.checked[battery]
-        step = Events(inserted, returned, pressed, confirmed, found)
+        step = Events(inserted, returned, confirmed, found)
         glow = jnp.where(inserted & task.works[battery], GLOW, task.glow - 1)
         begins = confirmed & self.committed
         snaps = returned & (self.committed | self.easy)
@@ -259,10 +258,8 @@ class BatteriesChecker(RobotTask):
         )
         near = self._near(world, task.slots, (NEAR * RETURNED[0], NEAR * RETURNED[1]))
         success = task.checked.all() & near.all()
-        shaped = self._original(task, world, step)
-        if self.committed:
-            shaped = -paid(step.pressed & ~step.confirmed, 2.0)
-        return task, Outcome(success, again, shaped)
+        fine = paid(pressed & ~confirmed, 2.0)
+        return task, Outcome(success, again, self._shaped(task, world, step), fine)
 
     def _depth(self, world: World) -> Float[Array, ""]:
         press = self._places(world)[1]
@@ -288,7 +285,7 @@ class BatteriesChecker(RobotTask):
         done = stages * task.checked.sum(dtype=jnp.int32) + stage
         return staged(done, on, stages * self.batteries)
 
-    def _original(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
+    def _shaped(self, task: Checks, world: World, step: Events) -> Float[Array, ""]:
         """The original's terms, in the stage that the step has led to."""
         places, (socket, press) = world.position[: self.batteries], self._places(world)
         left = jnp.where(task.checked, jnp.inf, distance(world, places)).min()
@@ -302,8 +299,7 @@ class BatteriesChecker(RobotTask):
         confirming += 2.5 * self._depth(world) / button.TRAVEL
         terms = jnp.stack([inserting, returning, confirming])[task.stage]
         terms += paid(step.inserted, 5.0) + paid(step.returned, 6.0)
-        terms += paid(step.confirmed, 7.0) + paid(step.found, 12.0)
-        return terms - paid(step.pressed & ~step.confirmed, 2.0)
+        return terms + paid(step.confirmed, 7.0) + paid(step.found, 12.0)
 
     def _aim(
         self, task: Checks, world: World, time: Int[Array, ""]

@@ -174,15 +174,13 @@ class BlinkCount(RobotTask):
         pressed &= acting
         confirmed &= acting
         before = task.presses
-        shaped = paid(acting, self._original(task, world, pressed, lifted))
-        if self.committed:
-            shaped = jnp.zeros_like(shaped)
+        shaped = self._shaped(task, world, pressed, lifted)
         task = task._replace(
             press=press, confirm=confirm, presses=before + pressed.astype(jnp.int32)
         )
         right = (before == task.blinks) & ~task.press.down
         failure = (task.presses > task.blinks) | (confirmed & ~right)
-        return task, Outcome(confirmed & right, failure, shaped)
+        return task, Outcome(confirmed & right, failure, paid(acting, shaped))
 
     def _progress(self, task: BlinkCountEpisode, world: World) -> Float[Array, ""]:
         """By how many presses and lifts are done, and how far the next one is."""
@@ -194,7 +192,7 @@ class BlinkCount(RobotTask):
         done = 2 * task.presses - task.press.down.astype(jnp.int32)
         return staged(done, on, 2 * task.blinks + 1)
 
-    def _original(
+    def _shaped(
         self,
         task: BlinkCountEpisode,
         world: World,

@@ -224,10 +224,7 @@ class GatherAndRecall(RobotTask):
         pressed = button.pressed(depths) & counts
         right = pressed[task.colour]
         wrong = pressed.any() & ~right
-        shaped = self._original(task, world, depths)
-        if self.committed:
-            shaped = jnp.zeros_like(shaped)
-        return task, Outcome(right, wrong, shaped)
+        return task, Outcome(right, wrong, self._shaped(task, world, depths))
 
     def _depths(self, world: World) -> Float[Array, "3"]:
         return jax.vmap(
@@ -251,7 +248,7 @@ class GatherAndRecall(RobotTask):
         on = jnp.where(task.together, pressing, bringing)
         return staged(done, on, self.cubes + 1)
 
-    def _original(
+    def _shaped(
         self, task: Gathering, world: World, depths: Float[Array, "3"]
     ) -> Float[Array, ""]:
         """The original's terms."""

@@ -337,11 +337,11 @@ def test_what_events_pay():
 
     def paid(now, world, env=ORIGINAL):
         now, outcome = after(env, now, world)
-        quiet = 0.0 if env.committed else env._original(now.task, world, nothing)
-        return float(outcome.shaped - quiet)
+        quiet = env._shaped(now.task, world, nothing)
+        return float(outcome.shaped - outcome.fine - quiet)
 
     no = jnp.zeros((), bool)
-    nothing = Events(no, no, no, no, no)
+    nothing = Events(no, no, no, no)
     for env in (ORIGINAL, HARD):
         wrong = paid(thawed(env, start(env, 0)[1]), hand(env, state.world), env)
         assert wrong == pytest.approx(-2, abs=1e-5)

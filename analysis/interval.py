@@ -10,8 +10,8 @@ from scipy import stats
 
 from agents.running.output.results import t_95
 
-_Z95 = 1.959964
-
+Z95 = 1.959964
+"""Standard deviations of a normal distribution to either end of its 95 %."""
 SHARES = (0.0, 1.0)
 """What a share cannot be below and above."""
 
@@ -28,7 +28,7 @@ def over_episodes(values: Float[np.ndarray, " episodes"]) -> Interval:
     """The mean of one value per episode (normal approximation)."""
     mean = float(values.mean())
     spread = values.std(ddof=1) if len(values) > 1 else math.inf
-    half = float(_Z95 * spread / math.sqrt(len(values)))
+    half = float(Z95 * spread / math.sqrt(len(values)))
     return Interval(mean, mean - half, mean + half)
 
 
