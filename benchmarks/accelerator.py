@@ -25,8 +25,8 @@ import jax
 import agents
 import envs
 import memory_models
+from benchmarks.common.rows import RESULTS, Row, Rows, publish, save
 from benchmarks.environment_speed import actions_of, rollout, timed
-from benchmarks.rows import RESULTS, Row, Rows, publish, save
 from benchmarks.speed import Sample, rollouts, training
 
 WIDTH = 128

@@ -24,8 +24,7 @@ from rich.console import Console
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.learning import read_curves
-from benchmarks.rows import (
+from benchmarks.common.rows import (
     Row,
     Rows,
     Stopwatch,
@@ -34,6 +33,7 @@ from benchmarks.rows import (
     interval,
     without_memory,
 )
+from benchmarks.learning import read_curves
 
 AGENTS = ("ppo", "dqn", "pqn", "sac")
 TASKS = (

@@ -40,7 +40,7 @@ import agents
 import envs
 from agents.running.overrides import compose_config
 from analysis import Run, read_run
-from benchmarks.rows import Row, Rows, arguments, fill_rows, load
+from benchmarks.common.rows import Row, Rows, arguments, fill_rows, load
 from envs.chains.memory_chain import LENGTHS, SIZES, MemoryChain
 
 EPISODES = 10_000

@@ -26,7 +26,7 @@ import agents
 import envs
 from agents.running.overrides import compose_config
 from analysis.compare.statistics import Estimate, mean_of_kinds, mean_of_tasks
-from benchmarks.rows import Row, Rows, Stopwatch, arguments, fill_grid, load
+from benchmarks.common.rows import Row, Rows, Stopwatch, arguments, fill_grid, load
 
 TASKS: dict[str, dict[str, Any]] = {
     "TMaze": {"length": 10},

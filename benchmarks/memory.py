@@ -27,7 +27,7 @@ import jax.numpy as jnp
 
 import memory_models
 from agents.running.updates import compile_updates, over_seeds
-from benchmarks.rows import Row, Rows, arguments, fill, load
+from benchmarks.common.rows import Row, Rows, arguments, fill, load
 from benchmarks.speed import make_agent
 from memory_models.attention import memformer, tokens
 from memory_models.base import MemoryModel, parameter_count, state_bytes

@@ -18,7 +18,7 @@ from rich.console import Console
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+from benchmarks.common.rows import Row, Rows, arguments, fill_rows, interval, load
 
 SEEDS = 5
 EPISODES = 4096

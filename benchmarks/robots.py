@@ -18,8 +18,7 @@ from rich.console import Console
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.learning import read_curves
-from benchmarks.rows import (
+from benchmarks.common.rows import (
     Row,
     Rows,
     Stopwatch,
@@ -28,6 +27,7 @@ from benchmarks.rows import (
     interval,
     without_memory,
 )
+from benchmarks.learning import read_curves
 
 TASKS = {
     **{"RememberColor3": 4e6, "RememberColor5": 1.2e7, "RememberColor9": 1e7},

@@ -31,7 +31,7 @@ import memory_models
 from agents import devices
 from agents.algorithms.ppo import PPO
 from agents.running.updates import compile_updates, over_seeds
-from benchmarks.products import flops_per_step
+from benchmarks.common.products import flops_per_step
 
 NUM_ENVS, STEPS, EPOCHS, MINIBATCHES, WIDTH = 64, 128, 4, 8, 128
 UPDATES = 4

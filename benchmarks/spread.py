@@ -25,7 +25,7 @@ from rich.console import Console
 import agents
 import envs
 from agents.running.overrides import compose_config
-from benchmarks.rows import Row, Rows, arguments, fill_rows, interval, load
+from benchmarks.common.rows import Row, Rows, arguments, fill_rows, interval, load
 from envs.base import Card
 
 TASKS = (

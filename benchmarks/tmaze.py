@@ -19,8 +19,8 @@ from rich.console import Console
 import agents
 import memory_models
 from agents.running.overrides import compose_config
+from benchmarks.common.rows import Row, Rows, arguments, fill
 from benchmarks.learning import read_curves
-from benchmarks.rows import Row, Rows, arguments, fill
 
 SOLVED = 0.95
 """Of the recall; the best policy without memory returns 0.5."""

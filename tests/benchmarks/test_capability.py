@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import memory_models
-from benchmarks.capability_tasks import (
+from benchmarks.capability.tasks import (
     BLANK,
     QUERY,
     TASKS,
@@ -17,7 +17,7 @@ from benchmarks.capability_tasks import (
     packed,
     repeat_first,
 )
-from benchmarks.capability_theory import THEORY
+from benchmarks.capability.theory import THEORY
 
 
 def first(steps):

@@ -9,8 +9,8 @@ import pytest
 
 import envs
 from benchmarks import leaderboard
+from benchmarks.common.rows import Rows
 from benchmarks.leaderboard import MEMORIES, SIZES, TASKS, UNSIZED
-from benchmarks.rows import Rows
 
 
 def card_of(task):

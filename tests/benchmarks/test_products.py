@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import speed
-from benchmarks.products import flops_per_step, products
+from benchmarks.common.products import flops_per_step, products
 from memory_models.mechanisms.affine import affine
 from memory_models.mechanisms.platform import by_platform
 

@@ -14,10 +14,10 @@ from benchmarks import (
     memory,
     popgym,
     robots,
-    rows,
     spread,
     tmaze,
 )
+from benchmarks.common import rows
 
 PUBLISHED = [
     *(accelerator, agents, bsuite, capability, leaderboard, memory),

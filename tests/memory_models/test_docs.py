@@ -5,7 +5,7 @@ from pathlib import Path
 
 import memory_models
 from benchmarks import memory as costs
-from benchmarks.rows import RESULTS, load
+from benchmarks.common.rows import RESULTS, load
 from memory_models import registry
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -26,7 +26,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import memory_models
-from benchmarks.capability_tasks import (
+from benchmarks.capability.tasks import (
     LAGS,
     SYMBOLS,
     TASKS,
@@ -38,8 +38,8 @@ from benchmarks.capability_tasks import (
     packed,
     repeat_first,
 )
-from benchmarks.capability_theory import BOUNDED, THEORY
-from benchmarks.rows import Row, Rows, arguments, fill
+from benchmarks.capability.theory import BOUNDED, THEORY
+from benchmarks.common.rows import Row, Rows, arguments, fill
 from memory_models.base import MemoryModel
 from memory_models.mechanisms.layers import Linear
 
@@ -272,7 +272,3 @@ def main() -> None:
         parser.error(f"--layers {asked.layers}: one or more.")
     given = asked.minutes, asked.steps, tasks, asked.layers
     fill(asked, lambda name: measure(name, *given), table)
-
-
-if __name__ == "__main__":
-    main()

@@ -23,7 +23,7 @@ import envs
 import memory_models
 from agents.running.output.results import t_95
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1]
 RESULTS = FOLDER / "results"
 PAGES = FOLDER / "pages"
 

@@ -1,0 +1,5 @@
+"""`python -m benchmarks.capability`."""
+
+from benchmarks.capability import main
+
+main()
