@@ -167,6 +167,9 @@ class Stopwatch:
     add up.
     """
 
+    period = 0.05
+    """Seconds between two looks at the clocks."""
+
     def __enter__(self) -> Self:
         self._times, self._computed = [time.time()], [time.process_time()]
         self._done = threading.Event()
@@ -185,7 +188,7 @@ class Stopwatch:
         self._look()
 
     def _watch(self) -> None:
-        while not self._done.wait(0.05):
+        while not self._done.wait(self.period):
             self._look()
 
     def _look(self) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import memory_models
-from analysis.probe import _together, decoding, geometry, interval, ridge
+from analysis import interval
+from analysis.probe import _together, decoding, geometry, ridge
 from analysis.probe.decisions import candidates, first_decisions, partners, swap_time
 from analysis.probe.disturbing import Disturbed
 from analysis.probe.playing import Steps

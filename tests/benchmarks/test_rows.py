@@ -62,17 +62,34 @@ def test_a_table_without_its_marks_is_named():
         rows.published("nothing")
 
 
-def test_the_stopwatch_stands_while_nothing_is_computed():
-    times = [time.time()]
+class Clocks:
+    """In place of `time`: of the day, and of what was computed."""
+
+    now, computed = 100.0, 7.0
+
+    def time(self):
+        return self.now
+
+    def process_time(self):
+        return self.computed
+
+
+def test_the_stopwatch_stands_while_nothing_is_computed(monkeypatch):
+    clocks = Clocks()
+    monkeypatch.setattr(rows, "time", clocks)
+    monkeypatch.setattr(rows.Stopwatch, "period", 60.0)  # looks when it is told to
     with rows.Stopwatch() as watch:
-        time.sleep(0.5)
-        times.append(time.time())
-        until = time.process_time() + 0.5
-        while time.process_time() < until:
-            pass
-        times.append(time.time())
-    before, idle, busy = watch.seconds(times)
-    assert before == 0.0
-    assert idle < 0.2
-    assert busy - idle == pytest.approx(0.5, abs=0.2)
-    assert watch.seconds([time.time() + 60.0]) == pytest.approx([busy], abs=0.2)
+        clocks.now = 110.0  # held up
+        watch._look()
+        clocks.now, clocks.computed = 114.0, 11.0
+        watch._look()
+        clocks.now, clocks.computed = 120.0, 14.0
+    found = watch.seconds([100.0, 105.0, 110.0, 113.0, 114.0, 120.0, 500.0])
+    assert found == [0.0, 0.0, 0.0, 3.0, 4.0, 7.0, 7.0]
+
+
+def test_the_stopwatch_looks_by_itself():
+    with rows.Stopwatch() as watch:
+        time.sleep(1.0)
+    assert len(watch._times) == len(watch._computed) > 3
+    assert watch._times == sorted(watch._times)
